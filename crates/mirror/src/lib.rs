@@ -1,0 +1,1 @@
+//! Sync jobs and their schedule: changes, full, reconcile, backfill, sweep, verify.

@@ -1,0 +1,1 @@
+//! The SQL door: queries of users under a role that can only read.

@@ -1,0 +1,1 @@
+//! A fresh, migrated database for every test.

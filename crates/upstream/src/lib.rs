@@ -1,0 +1,1 @@
+//! The polite client: connector files, connections, budget, retry, paging, call log.
