@@ -1,1 +1,22 @@
 //! The polite client: connector files, connections, budget, retry, paging, call log.
+//!
+//! A [`Connector`] says what an API looks like, a [`Gate`] says when a call may go out, and a [`Client`] makes
+//! it. Bodies are cut into records here, never parsed into trees.
+
+mod call;
+mod clock;
+pub mod connector;
+mod duration;
+mod field_path;
+mod gate;
+mod page;
+mod secret;
+
+pub use call::{Answer, Call, CallError, Cause, Meta};
+pub use clock::{Clock, JumpingClock, SystemClock};
+pub use connector::{Connector, Diagnostics, Resource};
+pub use duration::parse_duration;
+pub use field_path::FieldPath;
+pub use gate::{Ask, Class, Gate, GateConnection, GateError, MemoryGate, Outcome, Permit};
+pub use page::{Fetched, Page, PageAsk, Position, RawRecord};
+pub use secret::Secret;

@@ -1,0 +1,170 @@
+//! What must hold between the parts of a connector file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Connector;
+use super::diagnostics::closest;
+use super::reader::Notes;
+
+/// Names that PostgreSQL or we keep to ourselves.
+const SCHEMAS_TAKEN: [&str; 3] = ["millpond", "public", "information_schema"];
+
+/// Notes every reference that leads nowhere, every name that is there twice and every circle of parents.
+pub(super) fn check(connector: &Connector, notes: &Notes) {
+    if SCHEMAS_TAKEN.contains(&connector.name.as_str()) || connector.name.starts_with("pg_") {
+        notes.problem(
+            "name",
+            format!("`{}` is taken by the database", connector.name),
+        );
+    }
+    if connector.resources.is_empty() {
+        notes.problem(
+            "resource",
+            "is missing: a connector needs at least one `[[resource]]`",
+        );
+    }
+    check_names(connector, notes);
+    check_references(connector, notes);
+    check_parents(connector, notes);
+}
+
+fn check_names(connector: &Connector, notes: &Notes) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    let resources = connector
+        .resources
+        .iter()
+        .map(|resource| ("resource", resource.name.as_str()));
+    let payloads = connector
+        .payloads
+        .iter()
+        .map(|payload| ("payload", payload.name.as_str()));
+    let views = connector
+        .views
+        .iter()
+        .map(|view| ("view", view.name.as_str()));
+    for (what, name) in resources
+        .chain(payloads)
+        .chain(views)
+        .filter(|(_, name)| !name.is_empty())
+    {
+        if let Some(before) = taken.insert(name, what) {
+            notes.problem(
+                &format!("{what}.{name}.name"),
+                format!("a {before} is called `{name}` already"),
+            );
+        }
+    }
+    let mut families = BTreeSet::new();
+    for payload in &connector.payloads {
+        if !families.insert(&payload.family) {
+            let key = format!("payload.{}.family", payload.name);
+            notes.problem(
+                &key,
+                format!(
+                    "another payload has the family `{}` already",
+                    payload.family
+                ),
+            );
+        }
+    }
+}
+
+fn check_references(connector: &Connector, notes: &Notes) {
+    let names: Vec<&str> = connector
+        .resources
+        .iter()
+        .map(|resource| resource.name.as_str())
+        .collect();
+    let ttls: Vec<&str> = connector.ttl.keys().map(String::as_str).collect();
+    let must_be = |key: String, what: &str, name: &str, known: &[&str]| {
+        if !name.is_empty() && !known.contains(&name) {
+            let near = closest(name, known.iter().copied());
+            let near = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            notes.problem(&key, format!("there is no {what} `{name}`{near}"));
+        }
+    };
+    for resource in &connector.resources {
+        let at = |key: &str| format!("resource.{}.{key}", resource.name);
+        if let Some(parent) = &resource.of {
+            must_be(at("of"), "resource", parent, &names);
+        }
+        if let Some(ttl) = &resource.ttl {
+            must_be(at("ttl"), "table in `[ttl]`", ttl, &ttls);
+        }
+    }
+    for payload in &connector.payloads {
+        must_be(
+            format!("payload.{}.of", payload.name),
+            "resource",
+            &payload.of,
+            &names,
+        );
+        if let Some(ttl) = &payload.ttl {
+            must_be(
+                format!("payload.{}.ttl", payload.name),
+                "table in `[ttl]`",
+                ttl,
+                &ttls,
+            );
+        }
+        if !payload.family.contains("{id}") && !payload.family.is_empty() {
+            notes.problem(
+                &format!("payload.{}.family", payload.name),
+                "must contain {id}",
+            );
+        }
+    }
+    for view in &connector.views {
+        must_be(
+            format!("view.{}.of", view.name),
+            "resource",
+            &view.of,
+            &names,
+        );
+    }
+    let used: BTreeSet<&str> = connector
+        .resources
+        .iter()
+        .filter_map(|resource| resource.ttl.as_deref())
+        .chain(
+            connector
+                .payloads
+                .iter()
+                .filter_map(|payload| payload.ttl.as_deref()),
+        )
+        .collect();
+    for name in ttls.iter().filter(|name| !used.contains(*name)) {
+        notes.problem(
+            &format!("ttl.{name}"),
+            "is named by no resource and no payload",
+        );
+    }
+}
+
+fn check_parents(connector: &Connector, notes: &Notes) {
+    for resource in &connector.resources {
+        let mut chain = vec![resource.name.as_str()];
+        let mut current = resource;
+        while let Some(parent) = current
+            .of
+            .as_deref()
+            .and_then(|name| connector.resource(name))
+        {
+            if chain.contains(&parent.name.as_str()) {
+                if parent.name == resource.name {
+                    chain.push(&parent.name);
+                    let circle = chain.join(" → ");
+                    notes.problem(
+                        &format!("resource.{}.of", resource.name),
+                        format!("goes in a circle: {circle}"),
+                    );
+                }
+                break;
+            }
+            chain.push(&parent.name);
+            current = parent;
+        }
+    }
+}
