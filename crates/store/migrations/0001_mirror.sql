@@ -8,9 +8,19 @@ CREATE SCHEMA millpond;
 CREATE TABLE millpond.instance (
     name       text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9-]{0,62}$'),
     connector  text NOT NULL,
-    currency   text CHECK (currency ~ '^[A-Z]{3}$'),
+    currency   text CHECK (currency ~ '^[A-Z]{3}$'),      -- of its own books
+    reporting  text CHECK (reporting ~ '^[A-Z]{3}$'),     -- in which its money is reported
     paused     boolean NOT NULL DEFAULT false,
     added_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Average rate of a month: one unit of `currency` in `reporting`. A month without a rate converts to NULL.
+CREATE TABLE millpond.rate (
+    month     date NOT NULL CHECK (extract(day FROM month) = 1),
+    currency  text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    reporting text NOT NULL CHECK (reporting ~ '^[A-Z]{3}$'),
+    rate      numeric NOT NULL CHECK (rate > 0),
+    PRIMARY KEY (month, currency, reporting)
 );
 
 -- One set of credentials into an instance. `secrets` holds references (env:NAME, file:PATH), never values.

@@ -1,9 +1,90 @@
 //! All SQL: migrations, records, changes, jobs, budget, and the private PostgreSQL.
+//!
+//! [`Store`] is the handle; its methods are grouped by module, each named after what it keeps.
 
+pub mod budget;
+pub mod changes;
+mod error;
+pub mod gone;
+pub mod instances;
+pub mod jobs;
+mod names;
 pub mod private;
+pub mod quarantine;
+pub mod queue;
+pub mod read;
 pub mod reader;
+pub mod records;
+pub mod resources;
+pub mod runs;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod watermark;
+
+use std::time::Duration;
+
+pub use error::{Result, StoreError};
+pub use names::{BadName, ResourceName};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::error::For;
+
+/// Connections that one process opens to PostgreSQL at the most, unless it asks otherwise.
+pub const CONNECTIONS_MAX: u32 = 16;
+
+/// The mirror's database. Cheap to clone; all clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects to `url` and migrates the database there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`] when it does not answer within 10 s; [`StoreError::Refused`] when the
+    /// URL is no PostgreSQL URL, or a migration fails.
+    pub async fn open(url: &str, connections_max: u32) -> Result<Self> {
+        let options: PgConnectOptions = url.parse().to("read the database URL")?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.application_name("millpond"))
+            .await
+            .to("open it")?;
+        migrate(&pool)
+            .await
+            .map_err(|error| StoreError::from_sqlx("migrate it", error.into()))?;
+        Ok(Self { pool })
+    }
+
+    /// Wraps a pool whose database is migrated.
+    pub fn from_pool(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The pool, for this crate's own modules and for tests.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1")
+            .execute(&self.pool)
+            .await
+            .to("see whether it answers")?;
+        Ok(())
+    }
+}
 
 /// Brings the database at `pool` to this build's schema.
 ///
@@ -12,6 +93,6 @@ pub mod testing;
 /// # Errors
 ///
 /// The database refused a migration, or was migrated by a newer build.
-pub async fn migrate(pool: &sqlx::PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+pub async fn migrate(pool: &PgPool) -> std::result::Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!("./migrations").run(pool).await
 }

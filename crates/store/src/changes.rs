@@ -1,0 +1,127 @@
+//! The feed of changes. Nobody who reads it misses a change that commits late.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row;
+
+use crate::{
+    Store,
+    error::{For, Result},
+};
+
+/// A place in the feed. Changes are ordered by transaction, then by number within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ChangeCursor {
+    tx: u64,
+    seq: i64,
+}
+
+impl fmt::Display for ChangeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.tx, self.seq)
+    }
+}
+
+/// A text that is no cursor of the feed.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a cursor of the change feed: expected two numbers such as 7421-90134")]
+pub struct BadCursor(String);
+
+impl FromStr for ChangeCursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> std::result::Result<Self, BadCursor> {
+        text.split_once('-')
+            .and_then(|(tx, seq)| {
+                Some(Self {
+                    tx: tx.parse().ok()?,
+                    seq: seq.parse().ok()?,
+                })
+            })
+            .ok_or_else(|| BadCursor(text.chars().take(50).collect()))
+    }
+}
+
+/// One change of a record.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// Where it stands; give it back to go on from here.
+    pub cursor: String,
+    /// When it came in.
+    pub at: Timestamp,
+    /// `insert`, `update` or `delete`.
+    pub op: &'static str,
+    /// The record's resource.
+    pub resource: String,
+    /// The record's instance.
+    pub instance: String,
+    /// The record's id.
+    pub id: String,
+    /// The version that the change made.
+    pub version: i64,
+}
+
+impl Store {
+    /// Up to `limit` changes after `cursor`, oldest first.
+    ///
+    /// Only changes below the oldest transaction still open are answered: a later one could still slip in between.
+    pub async fn changes_after(
+        &self,
+        cursor: ChangeCursor,
+        limit: i64,
+    ) -> Result<(Vec<Change>, ChangeCursor)> {
+        let rows = sqlx::query(
+            "SELECT tx::text, seq, at, op::text, resource, instance, id, version FROM millpond.change \
+             WHERE (tx, seq) > ($1::text::xid8, $2) AND tx < pg_snapshot_xmin(pg_current_snapshot()) \
+             ORDER BY tx, seq LIMIT $3",
+        )
+        .bind(cursor.tx.to_string())
+        .bind(cursor.seq)
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await
+        .to("read changes")?;
+        let mut last = cursor;
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let tx: String = row.get(0);
+            last = ChangeCursor {
+                tx: tx.parse().unwrap_or(last.tx),
+                seq: row.get(1),
+            };
+            let op: String = row.get(3);
+            changes.push(Change {
+                cursor: last.to_string(),
+                at: row.get::<jiff_sqlx::Timestamp, _>(2).to_jiff(),
+                op: match op.as_str() {
+                    "i" => "insert",
+                    "u" => "update",
+                    _ => "delete",
+                },
+                resource: row.get(4),
+                instance: row.get(5),
+                id: row.get(6),
+                version: row.get(7),
+            });
+        }
+        Ok((changes, last))
+    }
+
+    /// Forgets changes and versions that ended before `before`; what readers still need is theirs to say.
+    pub async fn forget_before(&self, before: Timestamp) -> Result<(u64, u64)> {
+        use jiff_sqlx::ToSqlx;
+        let changes = sqlx::query("DELETE FROM millpond.change WHERE at < $1")
+            .bind(before.to_sqlx())
+            .execute(self.pool())
+            .await
+            .to("forget old changes")?;
+        let versions = sqlx::query("DELETE FROM millpond.record_version WHERE ended_at < $1")
+            .bind(before.to_sqlx())
+            .execute(self.pool())
+            .await
+            .to("forget old versions")?;
+        Ok((changes.rows_affected(), versions.rows_affected()))
+    }
+}

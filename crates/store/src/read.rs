@@ -1,0 +1,193 @@
+//! Reading records: one by id with its age, many by criteria, one through its history.
+
+mod criteria;
+mod search;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+
+use crate::{
+    ResourceName, Store,
+    error::{For, Result},
+};
+pub use criteria::{BadCriterion, Comparison, Criterion};
+pub use search::{Search, SearchPage};
+
+/// A record as readers see it.
+#[derive(Debug, Serialize)]
+pub struct RecordRow {
+    /// Its resource.
+    pub resource: String,
+    /// Its instance.
+    pub instance: String,
+    /// Its id.
+    pub id: String,
+    /// Its JSON; key order is PostgreSQL's, numbers are exact.
+    pub body: Box<RawValue>,
+    /// Grows by one with each change.
+    pub version: i64,
+    /// Upstream's stamp of the last change.
+    pub upstream_at: Option<Timestamp>,
+    /// When this version came in.
+    pub changed_at: Timestamp,
+    /// When upstream was last known to say this.
+    pub as_of: Timestamp,
+    /// Since when it is gone upstream.
+    pub deleted_at: Option<Timestamp>,
+    /// The run that brought this version.
+    pub run: Option<i64>,
+}
+
+/// A version that a record once had.
+#[derive(Debug, Serialize)]
+pub struct RecordVersion {
+    /// Its number.
+    pub version: i64,
+    /// Its JSON.
+    pub body: Box<RawValue>,
+    /// When it came in.
+    pub changed_at: Timestamp,
+    /// When the next one replaced it.
+    pub ended_at: Timestamp,
+    /// The run that brought it.
+    pub run: Option<i64>,
+    /// Whether it says that the record was gone.
+    pub deleted: bool,
+}
+
+/// Columns of a [`RecordRow`] from `r`, its own fetch `f`, the queue `q` and the feed's watermark `w`: a record
+/// is fresh as of the later of its own fetch and its feed's watermark, unless a fetch of it is still to come.
+const COLUMNS: &str = "r.resource, r.instance, r.id, r.body::text, r.version, r.upstream_at, r.changed_at, \
+    greatest(r.asked_at, f.fetched_at, CASE WHEN q.id IS NULL THEN w.as_of END), r.deleted_at, r.run";
+
+/// The joins for [`COLUMNS`]; `$1` is the resource whose watermark counts.
+const JOINS: &str = "LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id \
+    LEFT JOIN millpond.fetch_queue q ON q.resource = r.resource AND q.instance = r.instance AND q.id = r.id \
+    LEFT JOIN millpond.watermark w ON w.resource = $1 AND w.instance = r.instance";
+
+fn record(row: &PgRow) -> Result<RecordRow> {
+    let time = |at: jiff_sqlx::Timestamp| at.to_jiff();
+    let body: String = row.get(3);
+    Ok(RecordRow {
+        resource: row.get(0),
+        instance: row.get(1),
+        id: row.get(2),
+        body: raw(body)?,
+        version: row.get(4),
+        upstream_at: row.get::<Option<jiff_sqlx::Timestamp>, _>(5).map(time),
+        changed_at: time(row.get(6)),
+        as_of: time(row.get(7)),
+        deleted_at: row.get::<Option<jiff_sqlx::Timestamp>, _>(8).map(time),
+        run: row.get(9),
+    })
+}
+
+fn raw(body: String) -> Result<Box<RawValue>> {
+    RawValue::from_string(body)
+        .map_err(|e| sqlx::Error::Decode(Box::new(e)))
+        .to("read a record's body")
+}
+
+impl Store {
+    /// One record, also when it is deleted upstream. `feed` is the resource whose watermark says how fresh
+    /// unchanged records are: the resource itself, or its parent.
+    pub async fn find_record(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        feed: &ResourceName,
+    ) -> Result<Option<RecordRow>> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM {} r {JOINS} WHERE r.resource = '{resource}' AND r.instance = $2 AND r.id = $3",
+            resource.sql()
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(feed.as_str())
+            .bind(instance)
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await
+            .to("read a record")?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// Earlier versions of a record, newest first.
+    pub async fn history(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        limit: i64,
+    ) -> Result<Vec<RecordVersion>> {
+        let rows = sqlx::query(
+            "SELECT version, body::text, changed_at, ended_at, run, deleted_at IS NOT NULL FROM millpond.record_version \
+             WHERE resource = $1 AND instance = $2 AND id = $3 ORDER BY version DESC LIMIT $4",
+        )
+        .bind(resource.as_str())
+        .bind(instance)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await
+        .to("read a record's history")?;
+        rows.iter()
+            .map(|row| {
+                Ok(RecordVersion {
+                    version: row.get(0),
+                    body: raw(row.get(1))?,
+                    changed_at: row.get::<jiff_sqlx::Timestamp, _>(2).to_jiff(),
+                    ended_at: row.get::<jiff_sqlx::Timestamp, _>(3).to_jiff(),
+                    run: row.get(4),
+                    deleted: row.get(5),
+                })
+            })
+            .collect()
+    }
+
+    /// Some live records' bodies, picked evenly by a seed: the sample that `verify` compares.
+    pub async fn sample_ids(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        seed: i64,
+        limit: i64,
+    ) -> Result<Vec<String>> {
+        let statement = format!(
+            "SELECT id FROM {} WHERE resource = '{resource}' AND instance = $1 AND deleted_at IS NULL \
+             ORDER BY hashtextextended(id, $2) LIMIT $3",
+            resource.sql()
+        );
+        sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(instance)
+            .bind(seed)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await
+            .to("pick a sample of records")
+    }
+
+    /// Whether the mirror's body of a live record equals `body`, as JSON; `None` when there is no such record.
+    pub async fn same_body(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        body: &str,
+    ) -> Result<Option<bool>> {
+        let statement = format!(
+            "SELECT body = $3::jsonb FROM {} WHERE resource = '{resource}' AND instance = $1 AND id = $2 \
+             AND deleted_at IS NULL",
+            resource.sql()
+        );
+        sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(instance)
+            .bind(id)
+            .bind(body)
+            .fetch_optional(self.pool())
+            .await
+            .to("compare a record")
+    }
+}

@@ -1,0 +1,198 @@
+//! Criteria as people type them: `Order.Lines[].SKU=85123A`, `OrderDate>=2026-01-01`, `Customer~acme`.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+/// How a value is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+    /// `~`: contains the text, in any case.
+    Contains,
+}
+
+/// One condition on a record: a path, a comparison, a value. `[]` after a key means "any element of".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Criterion {
+    steps: Vec<Step>,
+    comparison: Comparison,
+    value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    key: String,
+    any: bool,
+}
+
+/// A text that is no criterion.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a criterion: expected a path, one of = != < <= > >= ~ and a value, for example \
+     Order.Lines[].SKU=85123A or OrderDate>=2026-01-01"
+)]
+pub struct BadCriterion(String);
+
+impl FromStr for Criterion {
+    type Err = BadCriterion;
+
+    fn from_str(text: &str) -> Result<Self, BadCriterion> {
+        let bad = || BadCriterion(text.chars().take(120).collect());
+        let at = text.find(['=', '!', '<', '>', '~']).ok_or_else(bad)?;
+        let (path, rest) = text.split_at(at);
+        let (comparison, value) = [
+            ("!=", Comparison::NotEqual),
+            ("<=", Comparison::AtMost),
+            (">=", Comparison::AtLeast),
+            ("=", Comparison::Equal),
+            ("<", Comparison::Less),
+            (">", Comparison::Greater),
+            ("~", Comparison::Contains),
+        ]
+        .into_iter()
+        .find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?)))
+        .ok_or_else(bad)?;
+        let steps: Vec<Step> = path
+            .trim()
+            .split('.')
+            .map(|part| match part.strip_suffix("[]") {
+                Some(key) => Step {
+                    key: key.to_owned(),
+                    any: true,
+                },
+                None => Step {
+                    key: part.to_owned(),
+                    any: false,
+                },
+            })
+            .collect();
+        if steps
+            .iter()
+            .any(|step| step.key.is_empty() || step.key.contains(['[', ']', '\0']))
+            || value.contains('\0')
+        {
+            return Err(bad());
+        }
+        Ok(Self {
+            steps,
+            comparison,
+            value: value.trim().to_owned(),
+        })
+    }
+}
+
+impl Criterion {
+    /// The criterion `path comparison value`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCriterion`] when the path has an empty key.
+    pub fn new(path: &str, comparison: Comparison, value: &str) -> Result<Self, BadCriterion> {
+        let mut criterion: Self = format!("{path}=").parse()?;
+        criterion.comparison = comparison;
+        value.clone_into(&mut criterion.value);
+        Ok(criterion)
+    }
+
+    /// The values it may mean, as JSON: the text, and the number, truth value or null that it spells.
+    fn values(&self) -> Vec<Value> {
+        let mut values = vec![Value::String(self.value.clone())];
+        match serde_json::from_str::<Value>(&self.value) {
+            Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Null)) => values.push(value),
+            _ => {}
+        }
+        values
+    }
+
+    /// For an equality: bodies of which a match contains at least one. An index answers these.
+    pub(super) fn containments(&self) -> Option<Vec<Value>> {
+        (self.comparison == Comparison::Equal).then(|| {
+            self.values()
+                .into_iter()
+                .map(|value| {
+                    self.steps.iter().rev().fold(value, |inner, step| {
+                        let inner = if step.any {
+                            Value::Array(vec![inner])
+                        } else {
+                            inner
+                        };
+                        Value::Object(Map::from_iter([(step.key.clone(), inner)]))
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// For every other comparison: an SQL/JSON path that a match satisfies, and whether it must *not* be satisfied.
+    pub(super) fn json_path(&self) -> (String, bool) {
+        let mut path = "$".to_owned();
+        for step in &self.steps {
+            path.push('.');
+            path.push_str(&Value::String(step.key.clone()).to_string());
+            if step.any {
+                path.push_str("[*]");
+            }
+        }
+        let sign = match self.comparison {
+            Comparison::Equal | Comparison::NotEqual => "==",
+            Comparison::Less => "<",
+            Comparison::AtMost => "<=",
+            Comparison::Greater => ">",
+            Comparison::AtLeast => ">=",
+            Comparison::Contains => {
+                let pattern = regex_escape(&self.value);
+                return (
+                    format!(
+                        "{path} ? (@ like_regex {} flag \"i\")",
+                        Value::String(pattern)
+                    ),
+                    false,
+                );
+            }
+        };
+        // A bare date means the whole day, also where records carry a time of day.
+        let (sign, values) = match (self.comparison, next_day(&self.value)) {
+            (Comparison::AtMost, Some(next)) => ("<", vec![Value::String(next)]),
+            (Comparison::Greater, Some(next)) => (">=", vec![Value::String(next)]),
+            _ => (sign, self.values()),
+        };
+        let tests: Vec<String> = values
+            .iter()
+            .map(|value| format!("@ {sign} {value}"))
+            .collect();
+        (
+            format!("{path} ? ({})", tests.join(" || ")),
+            self.comparison == Comparison::NotEqual,
+        )
+    }
+}
+
+fn next_day(value: &str) -> Option<String> {
+    (value.len() == 10)
+        .then(|| value.parse::<jiff::civil::Date>().ok()?.tomorrow().ok())
+        .flatten()
+        .map(|d| d.to_string())
+}
+
+fn regex_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !c.is_alphanumeric() && !c.is_whitespace() && c.is_ascii() {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}

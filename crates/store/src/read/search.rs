@@ -1,0 +1,221 @@
+//! Finding records by criteria, containment and JSON path, page by page.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, Postgres, QueryBuilder};
+
+use super::{COLUMNS, Criterion, RecordRow, record};
+use crate::{
+    ResourceName, Store,
+    error::{For, Result},
+};
+
+/// Records on one page at the most.
+pub const SEARCH_PAGE_MAX: i64 = 1000;
+
+/// What to look for. All conditions must hold.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The resource.
+    pub resource: ResourceName,
+    /// Only these instances; empty: all.
+    pub instances: Vec<String>,
+    /// Typed criteria.
+    pub criteria: Vec<Criterion>,
+    /// A body that a match must contain.
+    pub contains: Option<Value>,
+    /// An SQL/JSON path that must find something, for example `$.Order.Lines[*] ? (@.Quantity > 100)`.
+    pub json_path: Option<String>,
+    /// Whether records that are gone upstream count too.
+    pub deleted: bool,
+    /// Records on the page, at most [`SEARCH_PAGE_MAX`].
+    pub limit: i64,
+    /// Go on after this place.
+    pub after: Option<String>,
+    /// How long the database may look.
+    pub timeout: Duration,
+}
+
+impl Search {
+    /// A search of `resource` that finds everything, 100 records a page.
+    pub fn all(resource: ResourceName) -> Self {
+        Self {
+            resource,
+            instances: Vec::new(),
+            criteria: Vec::new(),
+            contains: None,
+            json_path: None,
+            deleted: false,
+            limit: 100,
+            after: None,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One page of matches, newest first.
+#[derive(Debug, Serialize)]
+pub struct SearchPage {
+    /// The matches.
+    pub records: Vec<RecordRow>,
+    /// Where the next page begins; absent on the last.
+    pub next: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct After {
+    at: Option<Timestamp>,
+    instance: String,
+    id: String,
+}
+
+impl Store {
+    /// Finds records; `feed` is as for [`Store::find_record`].
+    ///
+    /// # Errors
+    ///
+    /// [`crate::StoreError::Refused`] with PostgreSQL's own words when the JSON path is wrong or time is up.
+    pub async fn search(&self, search: &Search, feed: &ResourceName) -> Result<SearchPage> {
+        let limit = search.limit.clamp(1, SEARCH_PAGE_MAX);
+        let after = search.after.as_deref().map(parse_after).transpose()?;
+        let mut query = statement(search, after, feed, limit);
+        let mut connection = self.pool().acquire().await.to("search")?;
+        let mut tx = connection.begin().await.to("search")?;
+        let timeout = format!(
+            "SET LOCAL statement_timeout = {}",
+            search.timeout.as_millis().max(1)
+        );
+        sqlx::query(AssertSqlSafe(timeout))
+            .execute(&mut *tx)
+            .await
+            .to("search")?;
+        let rows = query.build().fetch_all(&mut *tx).await.to("search")?;
+        tx.commit().await.to("search")?;
+        let mut records = rows.iter().map(record).collect::<Result<Vec<_>>>()?;
+        let more = records.len() as i64 > limit;
+        records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = records.last().filter(|_| more).map(|last| {
+            let after = After {
+                at: last.upstream_at,
+                instance: last.instance.clone(),
+                id: last.id.clone(),
+            };
+            hex(&serde_json::to_vec(&after).unwrap_or_default())
+        });
+        Ok(SearchPage { records, next })
+    }
+}
+
+fn statement(
+    search: &Search,
+    after: Option<After>,
+    feed: &ResourceName,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    // The page's ids first, then what only the answered records need.
+    let mut query = QueryBuilder::new(format!(
+        "SELECT {COLUMNS} FROM (SELECT * FROM {} r WHERE r.resource = '{}'",
+        search.resource.sql(),
+        search.resource,
+    ));
+    if !search.deleted {
+        query.push(" AND r.deleted_at IS NULL");
+    }
+    if let [instance] = &search.instances[..] {
+        query.push(" AND r.instance = ").push_bind(instance.clone());
+    } else if !search.instances.is_empty() {
+        query
+            .push(" AND r.instance = ANY(")
+            .push_bind(search.instances.clone())
+            .push(")");
+    }
+    if let Some(body) = &search.contains {
+        query.push(" AND r.body @> ").push_bind(body.clone());
+    }
+    if let Some(path) = &search.json_path {
+        query
+            .push(" AND r.body @? ")
+            .push_bind(path.clone())
+            .push("::text::jsonpath");
+    }
+    for criterion in &search.criteria {
+        if let Some(bodies) = criterion.containments() {
+            query.push(" AND (");
+            for (n, body) in bodies.into_iter().enumerate() {
+                query
+                    .push(if n > 0 {
+                        " OR r.body @> "
+                    } else {
+                        "r.body @> "
+                    })
+                    .push_bind(body);
+            }
+            query.push(")");
+        } else {
+            let (path, negated) = criterion.json_path();
+            query.push(if negated {
+                " AND NOT r.body @? "
+            } else {
+                " AND r.body @? "
+            });
+            query.push_bind(path).push("::text::jsonpath");
+        }
+    }
+    if let Some(after) = after {
+        match after.at {
+            Some(at) => {
+                query.push(" AND (r.upstream_at < ").push_bind(at.to_sqlx());
+                query
+                    .push(" OR r.upstream_at IS NULL OR (r.upstream_at = ")
+                    .push_bind(at.to_sqlx());
+                query.push(" AND (r.instance, r.id) > (");
+            }
+            None => {
+                query.push(" AND (r.upstream_at IS NULL AND ((r.instance, r.id) > (");
+            }
+        }
+        query
+            .push_bind(after.instance)
+            .push(", ")
+            .push_bind(after.id)
+            .push(")))");
+    }
+    query
+        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id LIMIT ")
+        .push_bind(limit + 1)
+        .push(") r LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id ")
+        .push("LEFT JOIN millpond.fetch_queue q ON q.resource = r.resource AND q.instance = r.instance AND q.id = r.id ")
+        .push("LEFT JOIN millpond.watermark w ON w.instance = r.instance AND w.resource = ")
+        .push_bind(feed.as_str().to_owned())
+        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id");
+    query
+}
+
+fn parse_after(text: &str) -> Result<After> {
+    unhex(text)
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or_else(|| crate::StoreError::Unknown {
+            what: "page of this search",
+            name: text.chars().take(50).collect(),
+        })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    (digits.len() % 2 == 0 && digits.len() <= 8192)
+        .then(|| {
+            digits
+                .chunks(2)
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+                .collect()
+        })
+        .flatten()
+}

@@ -1,0 +1,248 @@
+//! The statements of a page write, in the order in which it runs them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff_sqlx::ToSqlx;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use super::{Incoming, Lease, PageOutcome, PageWrite, jsonb::Jsonb};
+
+type Answer<T> = Result<T, sqlx::Error>;
+
+/// What the mirror holds of a record, as far as comparing needs it.
+pub(super) struct Known {
+    pub hash: Vec<u8>,
+    pub deleted: bool,
+}
+
+pub(super) async fn hashes(
+    tx: &mut PgConnection,
+    page: &PageWrite<'_>,
+    records: &[Incoming],
+) -> Answer<HashMap<String, Known>> {
+    if records.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
+    let statement = format!(
+        "SELECT id, hash, deleted_at IS NOT NULL FROM {} \
+         WHERE resource = '{}' AND instance = $1 AND id = ANY($2)",
+        page.resource.sql(),
+        page.resource,
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(page.instance)
+        .bind(ids)
+        .fetch_all(tx)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok((
+                row.try_get(0)?,
+                Known {
+                    hash: row.try_get(1)?,
+                    deleted: row.try_get(2)?,
+                },
+            ))
+        })
+        .collect()
+}
+
+/// Locks the rows about to be replaced and keeps what they hold. Answers their ids.
+pub(super) async fn keep_versions(
+    tx: &mut PgConnection,
+    page: &PageWrite<'_>,
+    different: &[&Incoming],
+) -> Answer<HashSet<String>> {
+    if different.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let statement = format!(
+        "WITH old AS ( \
+           SELECT r.* FROM {table} r \
+           JOIN unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS i (id, hash, asked_at) ON r.id = i.id \
+           WHERE r.resource = '{resource}' AND r.instance = $1 AND r.asked_at <= i.asked_at \
+             AND (r.hash <> i.hash OR r.deleted_at IS NOT NULL) \
+           ORDER BY r.id FOR UPDATE OF r) \
+         INSERT INTO millpond.record_version \
+           (resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, ended_at) \
+         SELECT resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, now() FROM old \
+         RETURNING id",
+        table = page.resource.sql(),
+        resource = page.resource,
+    );
+    let ids: Vec<&str> = different.iter().map(|r| r.id.as_str()).collect();
+    let hashes: Vec<&[u8]> = different.iter().map(|r| &r.hash[..]).collect();
+    let asked: Vec<jiff_sqlx::Timestamp> = different.iter().map(|r| r.asked_at.to_sqlx()).collect();
+    let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(page.instance)
+        .bind(ids)
+        .bind(hashes)
+        .bind(asked)
+        .fetch_all(tx)
+        .await?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Inserts or replaces, and logs. Answers the ids written and whether each is new.
+pub(super) async fn upsert(
+    tx: &mut PgConnection,
+    page: &PageWrite<'_>,
+    records: &[&Incoming],
+) -> Answer<Vec<(String, bool)>> {
+    let statement = format!(
+        "WITH written AS ( \
+           INSERT INTO {table} AS r \
+             (resource, instance, id, body, hash, version, upstream_at, asked_at, changed_at, run) \
+           SELECT '{resource}', $1, i.id, i.body, i.hash, 1, i.upstream_at, i.asked_at, now(), $2 \
+           FROM unnest($3::text[], $4::jsonb[], $5::bytea[], $6::timestamptz[], $7::timestamptz[]) \
+             AS i (id, body, hash, upstream_at, asked_at) \
+           ON CONFLICT (resource, instance, id) DO UPDATE SET \
+             body = excluded.body, hash = excluded.hash, version = r.version + 1, \
+             upstream_at = excluded.upstream_at, asked_at = excluded.asked_at, \
+             changed_at = excluded.changed_at, run = excluded.run, deleted_at = NULL \
+           WHERE r.asked_at <= excluded.asked_at AND (r.hash <> excluded.hash OR r.deleted_at IS NOT NULL) \
+           RETURNING r.id, r.version), \
+         logged AS ( \
+           INSERT INTO millpond.change (op, resource, instance, id, version) \
+           SELECT CASE WHEN version = 1 THEN 'i'::\"char\" ELSE 'u'::\"char\" END, '{resource}', $1, id, version \
+           FROM written) \
+         SELECT id, version = 1 FROM written",
+        table = page.resource.sql(),
+        resource = page.resource,
+    );
+    let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
+    let bodies: Vec<Jsonb> = records.iter().map(|r| Jsonb(r.body.clone())).collect();
+    let hashes: Vec<&[u8]> = records.iter().map(|r| &r.hash[..]).collect();
+    let stamps: Vec<Option<jiff_sqlx::Timestamp>> = records
+        .iter()
+        .map(|r| r.upstream_at.map(|at| at.to_sqlx()))
+        .collect();
+    let asked: Vec<jiff_sqlx::Timestamp> = records.iter().map(|r| r.asked_at.to_sqlx()).collect();
+    sqlx::query_as(AssertSqlSafe(statement))
+        .bind(page.instance)
+        .bind(page.run)
+        .bind(ids)
+        .bind(bodies)
+        .bind(hashes)
+        .bind(stamps)
+        .bind(asked)
+        .fetch_all(tx)
+        .await
+}
+
+pub(super) async fn queue_children(
+    tx: &mut PgConnection,
+    page: &PageWrite<'_>,
+    records: &[Incoming],
+    outcome: &PageOutcome,
+) -> Answer<()> {
+    let changed: HashSet<&str> = outcome
+        .inserted
+        .iter()
+        .chain(&outcome.updated)
+        .map(String::as_str)
+        .collect();
+    for (place, child) in page.children.iter().enumerate() {
+        // Two parents may name one child: the newest counts.
+        let mut wanted: BTreeMap<&str, &Incoming> = BTreeMap::new();
+        for record in records.iter().filter(|r| changed.contains(r.id.as_str())) {
+            for want in record.wants.iter().filter(|w| w.child == place) {
+                let slot = wanted
+                    .entry(want.id.as_ref().unwrap_or(&record.id))
+                    .or_insert(record);
+                if slot.upstream_at < record.upstream_at {
+                    *slot = record;
+                }
+            }
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        let ids: Vec<&str> = wanted.keys().copied().collect();
+        let stamps: Vec<Option<jiff_sqlx::Timestamp>> = wanted
+            .values()
+            .map(|r| r.upstream_at.map(|at| at.to_sqlx()))
+            .collect();
+        let signatures: Vec<&[u8]> = wanted.values().map(|r| &r.hash[..]).collect();
+        sqlx::query(
+            "INSERT INTO millpond.fetch_queue AS q (resource, instance, id, class, due_at, order_at, signature) \
+             SELECT $1, $2, i.id, $3, now(), i.order_at, i.signature \
+             FROM unnest($4::text[], $5::timestamptz[], $6::bytea[]) AS i (id, order_at, signature) \
+             ON CONFLICT (resource, instance, id) DO UPDATE SET \
+               class = least(q.class, excluded.class), due_at = least(q.due_at, excluded.due_at), \
+               order_at = excluded.order_at, signature = excluded.signature, \
+               generation = q.generation + 1, attempts = 0",
+        )
+        .bind(child.resource.as_str())
+        .bind(page.instance)
+        .bind(child.class)
+        .bind(ids)
+        .bind(stamps)
+        .bind(signatures)
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn settle_fetches(tx: &mut PgConnection, page: &PageWrite<'_>) -> Answer<()> {
+    if page.fetches.is_empty() {
+        return Ok(());
+    }
+    let mut fetches: Vec<&super::FetchMark> = page.fetches.iter().collect();
+    fetches.sort_by(|a, b| (&a.id, a.asked_at).cmp(&(&b.id, b.asked_at)));
+    fetches.reverse();
+    fetches.dedup_by(|earlier, later| earlier.id == later.id);
+    fetches.reverse();
+    let ids: Vec<&str> = fetches.iter().map(|f| f.id.as_str()).collect();
+    let asked: Vec<jiff_sqlx::Timestamp> = fetches.iter().map(|f| f.asked_at.to_sqlx()).collect();
+    let fetched: Vec<jiff_sqlx::Timestamp> =
+        fetches.iter().map(|f| f.fetched_at.to_sqlx()).collect();
+    let signatures: Vec<Option<&[u8]>> = fetches.iter().map(|f| f.signature.as_deref()).collect();
+    let generations: Vec<Option<i64>> = fetches.iter().map(|f| f.generation).collect();
+    sqlx::query(
+        "WITH i AS (SELECT * FROM unnest($3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::bigint[]) \
+                      AS i (id, asked_at, fetched_at, signature, generation)), \
+         done AS (DELETE FROM millpond.fetch_queue q USING i \
+                  WHERE q.resource = $1 AND q.instance = $2 AND q.id = i.id AND q.generation = i.generation), \
+         again AS (UPDATE millpond.fetch_queue q SET leased_until = NULL FROM i \
+                   WHERE q.resource = $1 AND q.instance = $2 AND q.id = i.id AND q.generation > i.generation) \
+         INSERT INTO millpond.record_fetch AS f (resource, instance, id, asked_at, fetched_at, signature) \
+         SELECT $1, $2, i.id, i.asked_at, i.fetched_at, i.signature FROM i \
+         ON CONFLICT (resource, instance, id) DO UPDATE SET \
+           asked_at = excluded.asked_at, fetched_at = excluded.fetched_at, \
+           signature = coalesce(excluded.signature, f.signature) \
+         WHERE f.asked_at <= excluded.asked_at",
+    )
+    .bind(page.resource.as_str())
+    .bind(page.instance)
+    .bind(ids)
+    .bind(asked)
+    .bind(fetched)
+    .bind(signatures)
+    .bind(generations)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Stores the place to go on from. `false`: the lease is lost, and nothing is stored.
+pub(super) async fn move_progress(
+    tx: &mut PgConnection,
+    lease: &Lease,
+    progress: &serde_json::Value,
+) -> Answer<bool> {
+    let held = sqlx::query(
+        "UPDATE millpond.job SET progress = $5 \
+         WHERE instance = $1 AND resource = $2 AND kind = $3 AND lease_token = $4",
+    )
+    .bind(&lease.instance)
+    .bind(lease.resource.as_str())
+    .bind(&lease.kind)
+    .bind(lease.token)
+    .bind(progress)
+    .execute(tx)
+    .await?;
+    Ok(held.rows_affected() > 0)
+}

@@ -1,0 +1,116 @@
+//! The tables that users query: one partition per resource, its indexes, and the flattening views.
+
+mod views;
+
+use sqlx::{AssertSqlSafe, Connection};
+
+use crate::{
+    ResourceName, Store,
+    error::{For, Result},
+};
+pub use views::{ColumnKind, ViewColumn, ViewSpec};
+
+impl Store {
+    /// Makes the resource's table if it is not there. Its indexes come with [`Store::build_indexes`], so that the
+    /// first backfill writes into a bare table.
+    pub async fn ensure_resource(&self, resource: &ResourceName) -> Result<()> {
+        let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+            .bind(resource.sql())
+            .fetch_one(self.pool())
+            .await
+            .to("look for a resource's table")?;
+        if exists {
+            return Ok(());
+        }
+        let mut connection = self.pool().acquire().await.to("make a resource's table")?;
+        let mut tx = connection.begin().await.to("make a resource's table")?;
+        // Two processes may start at once.
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('millpond.tables', 0))")
+            .execute(&mut *tx)
+            .await
+            .to("make a resource's table")?;
+        for statement in [
+            format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", resource.schema()),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {} PARTITION OF millpond.record FOR VALUES IN ('{resource}')",
+                resource.sql()
+            ),
+            // Bodies change whole: room for the next version on the same page, and a quick compression.
+            format!(
+                "ALTER TABLE {} SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05)",
+                resource.sql()
+            ),
+        ] {
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut *tx)
+                .await
+                .to("make a resource's table")?;
+        }
+        tx.commit().await.to("make a resource's table")
+    }
+
+    /// Builds what is missing of the resource's indexes: containment over the whole body, newest first, and one per
+    /// path in `paths`. Takes as long as the table is large; readers and writers of other tables go on.
+    pub async fn build_indexes(
+        &self,
+        resource: &ResourceName,
+        paths: &[Vec<String>],
+    ) -> Result<()> {
+        let table = resource.table();
+        let mut wanted = vec![
+            (
+                format!("{table}_body"),
+                "USING gin (body jsonb_path_ops)".to_owned(),
+            ),
+            (
+                format!("{table}_newest"),
+                "(instance, upstream_at DESC NULLS LAST, id)".to_owned(),
+            ),
+        ];
+        for path in paths {
+            let name: String = path
+                .join("_")
+                .to_lowercase()
+                .chars()
+                .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            let mut name = format!("{table}_by_{name}");
+            name.truncate(60);
+            wanted.push((name, format!("((body #>> {}))", text_array(path))));
+        }
+        for (name, definition) in wanted {
+            let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+                .bind(format!("\"{}\".\"{name}\"", resource.schema()))
+                .fetch_one(self.pool())
+                .await
+                .to("look for an index")?;
+            if !there {
+                let statement = format!(
+                    "CREATE INDEX IF NOT EXISTS \"{name}\" ON {} {definition}",
+                    resource.sql()
+                );
+                sqlx::query(AssertSqlSafe(statement))
+                    .execute(self.pool())
+                    .await
+                    .to("build an index")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text[] literal.
+fn text_array(parts: &[String]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| literal(part)).collect();
+    format!("ARRAY[{}]::text[]", parts.join(", "))
+}
+
+/// A text literal, safe with every setting of `standard_conforming_strings`.
+fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}

@@ -1,0 +1,265 @@
+//! Every run is a row: when, what, how much, and why it ended.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::{Row, postgres::PgRow};
+
+use crate::{
+    ResourceName, Store,
+    error::{For, Result},
+};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Everything is in.
+    Done,
+    /// It met errors; what is missing comes with a later run.
+    Partial,
+    /// It came to nothing.
+    Failed,
+    /// The process was asked to stop and handed the rest back.
+    Stopped,
+}
+
+impl RunEnd {
+    /// The word in `millpond.run.state`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What a run did; added to its row as it goes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct RunCounts {
+    /// Pages read.
+    pub pages: i64,
+    /// Calls made.
+    pub calls: i64,
+    /// Records seen.
+    pub seen: i64,
+    /// Records new to the mirror.
+    pub inserted: i64,
+    /// Records that changed.
+    pub updated: i64,
+    /// Records found gone.
+    pub deleted: i64,
+    /// Records or pages that failed.
+    pub failed: i64,
+    /// Records put in quarantine.
+    pub quarantined: i64,
+}
+
+/// A run as its row has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// Its number.
+    pub id: i64,
+    /// Its instance.
+    pub instance: String,
+    /// Its resource.
+    pub resource: String,
+    /// Its kind.
+    pub kind: String,
+    /// The process that ran it.
+    pub owner: String,
+    /// `running`, `done`, `partial`, `failed`, `stopped` or `lost`.
+    pub state: String,
+    /// Why it ended so.
+    pub why: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Pages read.
+    pub pages: i64,
+    /// Calls made.
+    pub calls: i64,
+    /// Records seen.
+    pub seen: i64,
+    /// Records new to the mirror.
+    pub inserted: i64,
+    /// Records that changed.
+    pub updated: i64,
+    /// Records found gone.
+    pub deleted: i64,
+    /// Records or pages that failed.
+    pub failed: i64,
+    /// Records put in quarantine.
+    pub quarantined: i64,
+    /// Records upstream says there are.
+    pub expected: Option<i64>,
+    /// The snapshot that its end made.
+    pub snapshot: Option<i64>,
+}
+
+const COLUMNS: &str = "id, instance, resource, kind, owner, state, why, started_at, ended_at, pages, calls, seen, \
+                       inserted, updated, deleted, failed, quarantined, expected, snapshot";
+
+fn run(row: &PgRow) -> Run {
+    Run {
+        id: row.get(0),
+        instance: row.get(1),
+        resource: row.get(2),
+        kind: row.get(3),
+        owner: row.get(4),
+        state: row.get(5),
+        why: row.get(6),
+        started_at: row.get::<jiff_sqlx::Timestamp, _>(7).to_jiff(),
+        ended_at: row
+            .get::<Option<jiff_sqlx::Timestamp>, _>(8)
+            .map(|at| at.to_jiff()),
+        pages: row.get(9),
+        calls: row.get(10),
+        seen: row.get(11),
+        inserted: row.get(12),
+        updated: row.get(13),
+        deleted: row.get(14),
+        failed: row.get(15),
+        quarantined: row.get(16),
+        expected: row.get(17),
+        snapshot: row.get(18),
+    }
+}
+
+impl Store {
+    /// Opens a run.
+    pub async fn start_run(
+        &self,
+        instance: &str,
+        resource: &ResourceName,
+        kind: &str,
+        owner: &str,
+    ) -> Result<i64> {
+        sqlx::query_scalar(
+            "INSERT INTO millpond.run (instance, resource, kind, owner) VALUES ($1, $2, $3, $4) RETURNING id",
+        )
+        .bind(instance)
+        .bind(resource.as_str())
+        .bind(kind)
+        .bind(owner)
+        .fetch_one(self.pool())
+        .await
+        .to("open a run")
+    }
+
+    /// Adds to a run's counts.
+    pub async fn add_to_run(
+        &self,
+        run: i64,
+        counts: RunCounts,
+        expected: Option<i64>,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE millpond.run SET pages = pages + $2, calls = calls + $3, seen = seen + $4, \
+               inserted = inserted + $5, updated = updated + $6, deleted = deleted + $7, failed = failed + $8, \
+               quarantined = quarantined + $9, expected = coalesce($10, expected) WHERE id = $1",
+        )
+        .bind(run)
+        .bind(counts.pages)
+        .bind(counts.calls)
+        .bind(counts.seen)
+        .bind(counts.inserted)
+        .bind(counts.updated)
+        .bind(counts.deleted)
+        .bind(counts.failed)
+        .bind(counts.quarantined)
+        .bind(expected)
+        .execute(self.pool())
+        .await
+        .to("count for a run")?;
+        Ok(())
+    }
+
+    /// Closes a run. One that is [`RunEnd::Done`] makes a snapshot; its number is answered.
+    pub async fn end_run(&self, run: i64, end: RunEnd, why: Option<&str>) -> Result<Option<i64>> {
+        sqlx::query_scalar(
+            "WITH s AS (INSERT INTO millpond.snapshot (instance, resource, run) \
+                        SELECT instance, resource, id FROM millpond.run WHERE id = $1 AND $2 = 'done' \
+                          AND (inserted + updated + deleted > 0) RETURNING number) \
+             UPDATE millpond.run SET state = $2, why = left($3, 1000), ended_at = clock_timestamp(), \
+               snapshot = (SELECT number FROM s) WHERE id = $1 RETURNING snapshot",
+        )
+        .bind(run)
+        .bind(end.as_str())
+        .bind(why.map(|why| why.replace('\0', " ")))
+        .fetch_optional(self.pool())
+        .await
+        .to("close a run")
+        .map(Option::flatten)
+    }
+
+    /// Closes runs whose process is gone: a run is `lost` when its job's lease ran out, or another run follows it.
+    pub async fn close_lost_runs(&self) -> Result<u64> {
+        let done = sqlx::query(
+            "UPDATE millpond.run r SET state = 'lost', ended_at = clock_timestamp(), \
+               why = 'its process ended without closing it' \
+             FROM millpond.job j \
+             WHERE r.state = 'running' AND j.instance = r.instance AND j.resource = r.resource AND j.kind = r.kind \
+               AND (j.lease_until IS NULL OR j.lease_until < now() OR j.last_run > r.id)",
+        )
+        .execute(self.pool())
+        .await
+        .to("close lost runs")?;
+        Ok(done.rows_affected())
+    }
+
+    /// The latest runs, newest first, optionally of one instance, resource and state.
+    pub async fn runs(
+        &self,
+        instance: Option<&str>,
+        resource: Option<&str>,
+        state: Option<&str>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Run>> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM millpond.run WHERE ($1::text IS NULL OR instance = $1) \
+             AND ($2::text IS NULL OR resource = $2) AND ($3::text IS NULL OR state = $3) \
+             AND ($4::bigint IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(instance)
+            .bind(resource)
+            .bind(state)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await
+            .to("list runs")?;
+        Ok(rows.iter().map(run).collect())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::StoreError::Unknown`] when there is none of that number.
+    pub async fn load_run(&self, id: i64) -> Result<Run> {
+        let statement = format!("SELECT {COLUMNS} FROM millpond.run WHERE id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await
+            .to("read a run")?;
+        row.as_ref()
+            .map(run)
+            .ok_or_else(|| crate::StoreError::Unknown {
+                what: "run",
+                name: id.to_string(),
+            })
+    }
+
+    /// The newest snapshot's number; 0 before the first whole run.
+    pub async fn newest_snapshot(&self) -> Result<i64> {
+        sqlx::query_scalar("SELECT coalesce(max(number), 0) FROM millpond.snapshot")
+            .fetch_one(self.pool())
+            .await
+            .to("read the newest snapshot")
+    }
+}
