@@ -1,0 +1,4 @@
+//! What `store` does, seen from outside, on a real PostgreSQL.
+
+mod private;
+mod testing;
