@@ -6,17 +6,25 @@
 mod call;
 mod clock;
 pub mod connector;
+mod cut;
 mod duration;
 mod field_path;
 mod gate;
+mod json;
 mod page;
+mod record_key;
+mod retry_after;
 mod secret;
+mod stamp;
 
 pub use call::{Answer, Call, CallError, Cause, Meta};
 pub use clock::{Clock, JumpingClock, SystemClock};
 pub use connector::{Connector, Diagnostics, Resource};
+pub use cut::cut_records;
 pub use duration::parse_duration;
 pub use field_path::FieldPath;
 pub use gate::{Ask, Class, Gate, GateConnection, GateError, MemoryGate, Outcome, Permit};
 pub use page::{Fetched, Page, PageAsk, Position, RawRecord};
+pub use retry_after::{RETRY_AFTER_MAX, find_wait, read_retry_after};
 pub use secret::Secret;
+pub use stamp::read_stamp;
