@@ -1,0 +1,565 @@
+//! Invoices become sales. How far each has come depends on its age and its number alone.
+
+use super::Plan;
+use crate::cin7::data::{SourceInvoice, SourceLine};
+use crate::cin7::world::sale::{
+    Charge, CreditNote, Fulfilment, Invoice, Kind, Line, Payment, Picked, Sale, Shipment, Status,
+    totals,
+};
+use crate::cin7::world::stock::CardKey;
+use crate::cin7::world::{World, books, id_of};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp};
+use rust_decimal::Decimal;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How far a sale has come when the account opens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Estimating,
+    Estimated,
+    Ordering,
+    Ordered,
+    Picking,
+    Picked,
+    Packed,
+    /// One of two fulfilments is out, the other is being picked.
+    HalfShipped,
+    Shipped,
+    Invoiced,
+    Completed,
+    Voided,
+}
+
+/// Most sales that one old bulk touch has stamped alike.
+const BULK_TOUCHED_MAX: usize = 238;
+/// Lines per parcel.
+const PARCEL_LINES: usize = 20;
+/// Stock codes that become additional charges instead of lines.
+const CHARGES: [&str; 3] = ["POST", "DOT", "C2"];
+
+pub(super) fn enter(world: &mut World, plan: &Plan<'_>) {
+    let mut latest_of: HashMap<u32, Vec<u32>> = HashMap::new();
+    let parcels: Vec<Arc<str>> = (1..=60).map(|n| Arc::from(format!("Box {n}"))).collect();
+    let carriers: Vec<Arc<str>> = books::CARRIERS.iter().map(|c| Arc::from(*c)).collect();
+    for invoice in &plan.sales {
+        let (lines, charges) = split_lines(world, plan, plan.data.lines_of(invoice), invoice);
+        for copy in 0..world.account.scale.max(1) {
+            let draft = Draft {
+                invoice,
+                copy,
+                parcels: &parcels,
+                carriers: &carriers,
+            };
+            let sale = draft.sale(world, plan, &lines, &charges);
+            let at = world.sales.len() as u32;
+            world.sale_by_id.insert(sale.id, at);
+            for task in tasks_of(&sale) {
+                world.sale_of_task.insert(task, at);
+            }
+            if copy == 0 && !sale.invoices.is_empty() && !sale.voided {
+                latest_of.entry(invoice.buyer).or_default().push(at);
+            }
+            world.sales.push(Some(sale));
+        }
+        world.numbers.sale = world.numbers.sale.max(invoice.number);
+    }
+    for credit in &plan.credits {
+        let candidates = latest_of.get(&credit.buyer).map_or(&[][..], Vec::as_slice);
+        attach_credit(world, plan, credit, candidates);
+    }
+    bulk_touch(world, plan);
+}
+
+/// Every id below a sale that is not the sale's own.
+pub(crate) fn tasks_of(sale: &Sale) -> Vec<uuid::Uuid> {
+    let fulfilments = sale.fulfilments.iter().map(|f| f.task);
+    let invoices = sale
+        .invoices
+        .iter()
+        .flat_map(|i| std::iter::once(i.task).chain(i.payments.iter().map(|p| p.id)));
+    let credits = sale.credit_notes.iter().map(|c| c.task);
+    fulfilments
+        .chain(invoices)
+        .chain(credits)
+        .filter(|task| *task != sale.id)
+        .collect()
+}
+
+type Parts = (Arc<Vec<Line>>, Arc<Vec<Charge>>);
+
+fn split_lines(
+    world: &World,
+    plan: &Plan<'_>,
+    source: &[SourceLine],
+    invoice: &SourceInvoice,
+) -> Parts {
+    let (mut lines, mut charges) = (vec![], vec![]);
+    let tax = if plan.data.countries[invoice.country as usize] == "United Kingdom" {
+        0
+    } else {
+        1
+    };
+    for line in source {
+        let Some(product) = plan.product_of.get(&line.goods).copied() else {
+            continue;
+        };
+        let quantity = Decimal::from(line.quantity.unsigned_abs());
+        let price = world.money(line.price_milli.into());
+        if CHARGES.contains(&world.product(product).sku.as_str()) {
+            let description = world.product(product).name.clone();
+            charges.push(Charge {
+                description,
+                price,
+                quantity,
+                discount: Decimal::ZERO,
+                tax,
+                comment: None,
+            });
+        } else {
+            lines.push(Line {
+                product,
+                quantity,
+                price,
+                discount: Decimal::ZERO,
+                tax,
+                drop_ship: false,
+                backorder: Decimal::ZERO,
+                comment: None,
+            });
+        }
+    }
+    (Arc::new(lines), Arc::new(charges))
+}
+
+struct Draft<'a> {
+    invoice: &'a SourceInvoice,
+    copy: usize,
+    parcels: &'a [Arc<str>],
+    carriers: &'a [Arc<str>],
+}
+
+impl Draft<'_> {
+    fn name(&self) -> String {
+        match self.copy {
+            0 => self.invoice.number.to_string(),
+            copy => format!("{}-{copy}", self.invoice.number),
+        }
+    }
+
+    /// A number that differs between copies too.
+    fn n(&self) -> u64 {
+        u64::from(self.invoice.number) + 1_000_000 * self.copy as u64
+    }
+
+    fn stage(&self, plan: &Plan<'_>) -> Stage {
+        use Stage::*;
+        let steps: &[(u64, Stage)] = match plan.age_days(self.invoice) {
+            0..=2 => &[
+                (30, Estimating),
+                (60, Estimated),
+                (110, Ordering),
+                (520, Ordered),
+                (580, Picking),
+                (660, Picked),
+                (730, Packed),
+                (800, HalfShipped),
+                (880, Shipped),
+                (980, Invoiced),
+                (1000, Completed),
+            ],
+            3..=14 => &[
+                (10, Voided),
+                (15, Estimated),
+                (60, Ordered),
+                (120, HalfShipped),
+                (180, Shipped),
+                (320, Invoiced),
+                (1000, Completed),
+            ],
+            _ => &[
+                (8, Voided),
+                (10, Estimating),
+                (12, Ordered),
+                (30, Invoiced),
+                (1000, Completed),
+            ],
+        };
+        let at = plan.roll("stage", self.n(), 1000);
+        steps
+            .iter()
+            .find(|(below, _)| at < *below)
+            .map_or(Completed, |(_, stage)| *stage)
+    }
+
+    fn sale(
+        &self,
+        world: &mut World,
+        plan: &Plan<'_>,
+        lines: &Arc<Vec<Line>>,
+        charges: &Arc<Vec<Charge>>,
+    ) -> Sale {
+        let (name, n) = (self.name(), self.n());
+        let id = id_of(&format!("sale/{name}"));
+        let goods = lines.iter().any(|l| !world.product(l.product).service);
+        let mut stage = self.stage(plan);
+        let kind = match () {
+            _ if !goods => Kind::Service,
+            _ if stage == Stage::HalfShipped || plan.roll("advanced", n, 5) == 0 => Kind::Advanced,
+            _ => Kind::Simple,
+        };
+        if kind == Kind::Service && (Stage::Picking..=Stage::Shipped).contains(&stage) {
+            stage = Stage::Ordered;
+        }
+        let created = plan.at(self.invoice);
+        let order_date = created.to_zoned(TimeZone::UTC).date();
+        let location = match plan.roll("location", n, 20) {
+            0 => 2,
+            1..=3 => 1,
+            _ => 0,
+        };
+        let skip_quote = stage > Stage::Estimated && plan.roll("quote", n, 3) > 0;
+        let mut sale = Sale {
+            id,
+            number: format!("SO-{name}"),
+            kind,
+            customer: plan.customer_of[&self.invoice.buyer],
+            location,
+            created,
+            updated: updated(plan, created, stage, n),
+            order_date,
+            ship_by: (plan.roll("ship by", n, 2) == 0)
+                .then(|| order_date.saturating_add(Span::new().days(3))),
+            skip_quote,
+            quote: match stage {
+                _ if skip_quote => Status::NotAvailable,
+                Stage::Estimating => Status::Draft,
+                Stage::Voided => Status::Voided,
+                _ => Status::Authorised,
+            },
+            order: match stage {
+                Stage::Estimating | Stage::Estimated => Status::NotAvailable,
+                Stage::Ordering => Status::Draft,
+                Stage::Voided => Status::Voided,
+                _ => Status::Authorised,
+            },
+            voided: stage == Stage::Voided,
+            currency_rate: Decimal::ONE,
+            lines: lines.clone(),
+            charges: charges.clone(),
+            fulfilments: vec![],
+            invoices: vec![],
+            credit_notes: vec![],
+            prepayments: vec![],
+            header: None,
+        };
+        if stage >= Stage::Picking && stage != Stage::Voided && goods {
+            self.fulfil(world, plan, &mut sale, stage);
+        }
+        if matches!(stage, Stage::Invoiced | Stage::Completed) {
+            self.bill(plan, &mut sale, stage);
+        }
+        if matches!(stage, Stage::Ordered | Stage::Picking | Stage::HalfShipped) {
+            allocate(world, &mut sale);
+        }
+        sale
+    }
+
+    fn fulfil(&self, world: &World, plan: &Plan<'_>, sale: &mut Sale, stage: Stage) {
+        let goods: Vec<Picked> = (sale
+            .lines
+            .iter()
+            .filter(|l| !world.product(l.product).service))
+        .enumerate()
+        .map(|(nth, line)| {
+            let spot = usual_spot(world, line.product, sale.location);
+            let parcel = &self.parcels[(nth / PARCEL_LINES).min(self.parcels.len() - 1)];
+            let parcel = Some(parcel.clone());
+            Picked {
+                product: line.product,
+                place: spot.place,
+                batch: spot.batch,
+                quantity: line.quantity,
+                parcel,
+            }
+        })
+        .collect();
+        let two = goods.len() > 1
+            && (stage == Stage::HalfShipped
+                || (sale.kind == Kind::Advanced
+                    && goods.len() > 3
+                    && plan.roll("two", self.n(), 2) == 0));
+        let loads = if two {
+            let half = goods.len() / 2;
+            vec![goods[..half].to_vec(), goods[half..].to_vec()]
+        } else {
+            vec![goods]
+        };
+        for (nth, load) in loads.into_iter().enumerate() {
+            let reached = match stage {
+                Stage::HalfShipped if nth == 0 => Stage::Shipped,
+                Stage::HalfShipped => Stage::Picking,
+                stage => stage,
+            };
+            let task = match sale.kind {
+                Kind::Advanced => id_of(&format!("fulfilment/{}/{}", self.name(), nth + 1)),
+                _ => sale.id,
+            };
+            sale.fulfilments
+                .push(self.fulfilment(sale, plan, task, nth as u32 + 1, load, reached));
+        }
+    }
+
+    fn fulfilment(
+        &self,
+        sale: &Sale,
+        plan: &Plan<'_>,
+        task: uuid::Uuid,
+        number: u32,
+        load: Vec<Picked>,
+        stage: Stage,
+    ) -> Fulfilment {
+        let load = Arc::new(load);
+        let none = Arc::new(vec![]);
+        let reach = |at: Stage| {
+            if stage >= at {
+                Status::Authorised
+            } else {
+                Status::NotAvailable
+            }
+        };
+        let mut shipments = vec![];
+        if stage >= Stage::Shipped {
+            let carrier =
+                &self.carriers[plan.roll("carrier", self.n(), self.carriers.len() as u64) as usize];
+            let tracking = format!("MP{}{:02}GB", self.n(), number);
+            let mut boxes: Vec<&str> = load.iter().filter_map(|p| p.parcel.as_deref()).collect();
+            boxes.dedup();
+            shipments.push(Shipment {
+                id: id_of(&format!("shipment/{}/{number}", self.name())),
+                date: sale
+                    .order_date
+                    .saturating_add(Span::new().days(1))
+                    .min(today(plan)),
+                carrier: carrier.clone(),
+                boxes: match boxes[..] {
+                    [_] => load[0].parcel.clone().unwrap_or_else(|| Arc::from("")),
+                    _ => Arc::from(boxes.join(",")),
+                },
+                url: format!("https://track.example.com/{tracking}"),
+                tracking,
+                shipped: true,
+            });
+        }
+        Fulfilment {
+            task,
+            number,
+            linked_invoice: (stage >= Stage::Invoiced).then(|| format!("INV-{}", self.name())),
+            pick: if stage == Stage::Picking {
+                Status::Draft
+            } else {
+                reach(Stage::Picked)
+            },
+            picked: load.clone(),
+            pack: reach(Stage::Packed),
+            packed: if stage >= Stage::Packed { load } else { none },
+            ship: reach(Stage::Shipped),
+            shipments,
+            require_by: sale.ship_by,
+            notes: String::new(),
+            address: None,
+            voided: false,
+        }
+    }
+
+    fn bill(&self, plan: &Plan<'_>, sale: &mut Sale, stage: Stage) {
+        let date = sale
+            .order_date
+            .saturating_add(Span::new().days(1))
+            .min(today(plan));
+        let total = totals(&sale.lines, &sale.charges).2;
+        let task = match sale.kind {
+            Kind::Advanced => id_of(&format!("invoice/{}", self.name())),
+            _ => sale.id,
+        };
+        let paid = stage == Stage::Completed;
+        let paid_on = date
+            .saturating_add(Span::new().days(plan.roll("paid", self.n(), 30) as i64))
+            .min(today(plan));
+        let payment = || Payment {
+            id: id_of(&format!("payment/{}", self.name())),
+            reference: format!("BACS {}", self.n()),
+            amount: total,
+            date: paid_on,
+            account: "090".into(),
+            rate: Decimal::ONE,
+            created: sale.updated,
+        };
+        sale.invoices.push(Invoice {
+            task,
+            number: format!("INV-{}", self.name()),
+            status: if paid {
+                Status::Paid
+            } else {
+                Status::Authorised
+            },
+            date,
+            due: date.saturating_add(Span::new().days(30)),
+            lines: sale.lines.clone(),
+            charges: sale.charges.clone(),
+            payments: if paid && !total.is_zero() {
+                vec![payment()]
+            } else {
+                vec![]
+            },
+            linked_fulfilment: (sale.kind == Kind::Advanced).then_some(1),
+            memo: String::new(),
+            rate: Decimal::ONE,
+        });
+    }
+}
+
+fn today(plan: &Plan<'_>) -> Date {
+    plan.now.to_zoned(TimeZone::UTC).date()
+}
+
+/// Where a product usually lies in a warehouse.
+fn usual_spot(world: &World, product: u32, warehouse: u16) -> CardKey {
+    let none = CardKey {
+        product,
+        at: warehouse,
+        place: warehouse,
+        batch: 0,
+    };
+    world
+        .stock
+        .cards_at(product, warehouse)
+        .next()
+        .map_or(none, |(key, _)| *key)
+}
+
+/// Holds stock for an order that is not shipped; what is missing becomes a backorder.
+fn allocate(world: &mut World, sale: &mut Sale) {
+    let mut picked = world.goods_picked(sale);
+    let mut short = vec![];
+    for (at, line) in sale.lines.iter().enumerate() {
+        if world.product(line.product).service {
+            continue;
+        }
+        // Units of an earlier fulfilment have left; only the rest is held.
+        let gone = picked.entry(line.product).or_default();
+        let done = line.quantity.min(*gone);
+        *gone -= done;
+        let wanted = line.quantity - done;
+        let got = world.stock.allocate(line.product, sale.location, wanted);
+        if got < wanted {
+            short.push((at, wanted - got));
+        }
+    }
+    if !short.is_empty() {
+        let lines = Arc::make_mut(&mut sale.lines);
+        for (at, backorder) in short {
+            lines[at].backorder = backorder;
+        }
+    }
+}
+
+/// The last change of a sale: the later it got, the more days after the order; never in the future.
+fn updated(plan: &Plan<'_>, created: Timestamp, stage: Stage, n: u64) -> Timestamp {
+    let days = match stage {
+        Stage::Completed => 1 + plan.roll("settled", n, 28),
+        Stage::Voided | Stage::Invoiced => 1 + plan.roll("settled", n, 5),
+        _ => 0,
+    };
+    let ms = days * 86_400_000 + plan.roll("updated", n, 36_000_000);
+    let at = created
+        .saturating_add(SignedDuration::from_millis(ms as i64))
+        .unwrap_or(created);
+    let latest = plan.now.saturating_sub(SignedDuration::from_millis(
+        60_000 + plan.roll("recent", n, 7_200_000) as i64,
+    ));
+    at.min(latest.unwrap_or(plan.now))
+}
+
+/// A `C` invoice becomes a credit note on the buyer's latest earlier sale that shares a product; without one it is left out.
+fn attach_credit(world: &mut World, plan: &Plan<'_>, credit: &SourceInvoice, candidates: &[u32]) {
+    let (lines, charges) = split_lines(world, plan, plan.data.lines_of(credit), credit);
+    let at = plan.at(credit);
+    let shares = |sale: &Sale| {
+        sale.lines
+            .iter()
+            .any(|a| lines.iter().any(|b| a.product == b.product))
+    };
+    let hit = candidates.iter().rev().copied().find(|index| {
+        world.sales[*index as usize]
+            .as_ref()
+            .is_some_and(|sale| sale.created < at && shares(sale))
+    });
+    let Some(index) = hit else { return };
+    let n = u64::from(credit.number);
+    let restock = (lines.iter().filter(|l| !world.product(l.product).service))
+        .filter(|_| plan.roll("restock", n, 2) == 0)
+        .map(|line| {
+            let spot = usual_spot(world, line.product, 0);
+            Picked {
+                product: line.product,
+                place: spot.place,
+                batch: spot.batch,
+                quantity: line.quantity,
+                parcel: None,
+            }
+        })
+        .collect();
+    let Some(sale) = world.sales[index as usize].as_mut() else {
+        return;
+    };
+    let task = id_of(&format!("creditnote/{}", credit.number));
+    let number = format!("CR-{:05}", credit.number);
+    let total = totals(&lines, &charges).2;
+    let date = at.to_zoned(TimeZone::UTC).date();
+    let refund = Payment {
+        id: id_of(&format!("refund/{}", credit.number)),
+        reference: number.clone(),
+        amount: total,
+        date,
+        account: "090".into(),
+        rate: Decimal::ONE,
+        created: at,
+    };
+    let paid = sale.invoices.iter().any(|i| i.status == Status::Paid);
+    let invoice_number = sale
+        .invoices
+        .first()
+        .map(|i| i.number.clone())
+        .unwrap_or_default();
+    sale.credit_notes.push(CreditNote {
+        task,
+        number,
+        invoice_number,
+        status: Status::Authorised,
+        date,
+        lines: lines.to_vec(),
+        charges: charges.to_vec(),
+        refunds: if paid { vec![refund] } else { vec![] },
+        restock,
+        memo: String::new(),
+        rate: Decimal::ONE,
+    });
+    sale.updated = sale.updated.max(at).min(plan.now);
+    world.numbers.credit_note = world.numbers.credit_note.max(credit.number);
+    world.sale_of_task.insert(task, index);
+}
+
+/// The platform once stamped many old sales alike, as it does.
+fn bulk_touch(world: &mut World, plan: &Plan<'_>) {
+    let count = (world.sales.len() / 5).min(BULK_TOUCHED_MAX);
+    let stamp = plan
+        .ago(0, 46)
+        .saturating_sub(SignedDuration::from_hours(1))
+        .unwrap_or(plan.now);
+    for sale in world.sales.iter_mut().take(count).flatten() {
+        sale.updated = stamp.max(sale.created);
+    }
+}
