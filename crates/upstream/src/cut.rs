@@ -188,6 +188,46 @@ fn envelope(records_at: Option<&FieldPath>, rules: &ErrorRules) -> Envelope {
     }
 }
 
+/// The id of `resource`'s record that belongs to the record `parent` of its parent resource.
+pub(crate) fn detail_id(resource: &Resource, parent: &RawRecord) -> Option<String> {
+    let mut wants = Wants::default();
+    let conditions = resource.when.len() + resource.unless.len();
+    for (slot, (path, _)) in resource.when.iter().chain(&resource.unless).enumerate() {
+        wants.add(path.keys(), slot);
+    }
+    if let Some(path) = &resource.of_at {
+        wants.add(path.keys(), conditions);
+    }
+    let mut found = vec![None; conditions + 1];
+    wants
+        .find(&mut Scanner::new(&parent.body), &mut found)
+        .ok()?;
+    let says = |slot: usize| {
+        let raw = found[slot]
+            .clone()
+            .and_then(|range| parent.body.get(range))?;
+        string_of(raw).or_else(|| Some(String::from_utf8_lossy(raw).into_owned()))
+    };
+    let holds = resource
+        .when
+        .iter()
+        .enumerate()
+        .all(|(slot, (_, text))| says(slot).as_deref() == Some(text));
+    let count = resource.when.len();
+    let forbidden = resource
+        .unless
+        .iter()
+        .enumerate()
+        .any(|(slot, (_, text))| says(count + slot).as_deref() == Some(text));
+    if !holds || forbidden {
+        return None;
+    }
+    match &resource.of_at {
+        Some(_) => build_id(&parent.body, &found[conditions..], resource.key_lower).ok(),
+        None => parent.id.clone(),
+    }
+}
+
 struct Walk<'a> {
     cutter: &'a Cutter,
     body: &'a Bytes,

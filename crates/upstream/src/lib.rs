@@ -4,6 +4,8 @@
 //! it. Bodies are cut into records here, never parsed into trees.
 
 mod call;
+mod call_log;
+mod client;
 mod clock;
 pub mod connector;
 mod cut;
@@ -18,6 +20,8 @@ mod secret;
 mod stamp;
 
 pub use call::{Answer, Call, CallError, Cause, Meta};
+pub use call_log::{CallLog, LATEST};
+pub use client::{Client, Connection, Settings, SettingsError};
 pub use clock::{Clock, JumpingClock, SystemClock};
 pub use connector::{Connector, Diagnostics, Resource};
 pub use cut::cut_records;
