@@ -1,4 +1,5 @@
 //! What `store` does, seen from outside, on a real PostgreSQL.
 
 mod private;
+mod reader;
 mod testing;
