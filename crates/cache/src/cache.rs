@@ -1,0 +1,478 @@
+//! The cache: one read, invalidation, refresh, and nothing that sets.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::answer::{Answer, LoadError, Loaded, Read, Source};
+use crate::clock::Clock;
+use crate::entry::{self, Entry, Moment};
+use crate::family::{Family, FamilyInfo, Rules, Segment};
+use crate::flight::{Flights, Place};
+use crate::key::{Key, KeyParts, PhysicalKey};
+use crate::memory::Memory;
+use crate::remote::{Got, Patience, Remote};
+use crate::scope::Scope;
+use crate::stats::{Counters, count};
+use crate::value::Cacheable;
+use crate::{fill, route};
+
+/// How long a two-tier process trusts its own copies without a sign of life from the shared store.
+pub const NEAR_TRUST: Duration = Duration::from_millis(1500);
+
+/// A read-through cache. Cheap to clone; all clones are one cache.
+///
+/// The only way to read is [`Cache::get_or_load`], and there is no way to set. Whatever happens to the
+/// cache, reads are answered: by their loaders if need be.
+#[derive(Clone)]
+pub struct Cache {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub schema: String,
+    pub families: Vec<Registered>,
+    pub near: Option<Arc<Memory>>,
+    pub remote: Option<Arc<Remote>>,
+    pub flights: Arc<Flights>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A family as the registry knows it.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    pub info: Arc<FamilyInfo>,
+    pub segments: Arc<[Segment]>,
+    pub counters: Arc<Counters>,
+}
+
+/// What a load is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A read found nothing.
+    Read,
+    /// The value is to be replaced whether it is there or not.
+    Refresh,
+}
+
+/// Whether an invalidation has reached every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Invalidated {
+    /// No process serves the old values any more.
+    Everywhere,
+    /// This process serves them no more; the shared store is away and will forget them before it is
+    /// read from again by this process. Other processes hear of it through the outbox.
+    WhenBack,
+}
+
+impl Inner {
+    pub fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.now(),
+            uptime: self.clock.uptime(),
+        }
+    }
+
+    /// Whether this process's own copies may be served now.
+    fn near(&self, info: &FamilyInfo) -> Option<&Memory> {
+        let near = self.near.as_deref()?;
+        match &self.remote {
+            None => Some(near),
+            Some(remote) => (info.near && remote.is_alive_within(NEAR_TRUST)).then_some(near),
+        }
+    }
+}
+
+impl Cache {
+    /// The key of one value of `family`: whose it is, and its parts.
+    pub fn key<S: Scope, K: KeyParts + ?Sized, V: Cacheable>(
+        &self,
+        family: &Family<S, K, V>,
+        owner: S::Owner<'_>,
+        parts: &K,
+    ) -> Key<V> {
+        family.key(&self.inner.schema, &owner, parts)
+    }
+
+    /// The value of `key`: out of the cache if it is there and fresh, and otherwise out of `loader`,
+    /// which then runs once however many ask.
+    ///
+    /// Waits for the shared store for [`CACHE_WAIT_MAX`](crate::CACHE_WAIT_MAX) at most. Dropping the
+    /// future does not stop a load that it began; the result is kept for the next read.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] when the loader failed, panicked or ran too long and no stale entry may stand in.
+    pub async fn get_or_load<V, F, L, E>(
+        &self,
+        key: &Key<V>,
+        loader: F,
+    ) -> Result<Answer<V>, LoadError>
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        self.read(key, Read::new(), loader).await
+    }
+
+    /// [`Cache::get_or_load`] with a bound on the age of the answer, or a request to name in logs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::get_or_load`].
+    pub async fn read<V, F, L, E>(
+        &self,
+        key: &Key<V>,
+        read: Read<'_>,
+        loader: F,
+    ) -> Result<Answer<V>, LoadError>
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        let rules = &key.rules;
+        route::touch(rules.index);
+        let mut stale = None;
+        if let Some(near) = self.inner.near(&rules.info)
+            && let Some(entry) = near.get::<V>(rules.info.size_class, &key.name)
+        {
+            let uptime = self.inner.clock.uptime();
+            if entry.is_fresh(uptime) && self.is_young_enough(&entry, &read) {
+                rules.counters.hit();
+                if entry.claim_refresh(uptime) {
+                    self.refresh_ahead(key, loader);
+                }
+                return Ok(Answer {
+                    entry,
+                    source: Source::Memory,
+                });
+            }
+            stale = Some(entry);
+        }
+        self.read_further(key, read, stale, loader).await
+    }
+
+    /// Loads the value of `key` anew and keeps it, whether it was there or not: for whoever knows that
+    /// it changed or is about to expire. Joins a load that began after this call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::get_or_load`]. The old entry then lives on until it expires.
+    pub async fn refresh<V, F, L, E>(&self, key: &Key<V>, loader: F) -> Result<Answer<V>, LoadError>
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        let inner = &self.inner;
+        let began = inner.flights.next();
+        let mut loader = Some(loader);
+        loop {
+            let mut landing = match inner.flights.board(&key.name) {
+                Place::Passenger(landing) => landing,
+                Place::Pilot(flight) => {
+                    let landing = flight.subscribe();
+                    if let Some(loader) = loader.take() {
+                        fill::take_off(
+                            self,
+                            key,
+                            flight,
+                            Purpose::Refresh,
+                            Seen::nothing(inner),
+                            loader,
+                        );
+                    }
+                    landing
+                }
+            };
+            let landing = fill::arrival(&mut landing, key).await;
+            if landing.began > began || loader.is_none() {
+                return fill::answer(landing, key);
+            }
+        }
+    }
+
+    /// Forgets keys: no read that begins after this returned is answered with what was cached, or was
+    /// being loaded, before. Unknown keys are fine.
+    ///
+    /// Never fails. While the shared store is away the keys are noted down and forgotten there before
+    /// it is read again. Once called it completes, also when the future is dropped.
+    pub async fn invalidate<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k PhysicalKey>,
+    ) -> Invalidated {
+        let keys: Vec<PhysicalKey> = keys.into_iter().cloned().collect();
+        for key in &keys {
+            if let Some(family) = self.inner.families.get(key.family) {
+                count(&family.counters.invalidated);
+            }
+            self.inner.forget(key);
+        }
+        let Some(remote) = self.inner.remote.clone() else {
+            return Invalidated::Everywhere;
+        };
+        let inner = self.inner.clone();
+        let work = tokio::spawn(async move {
+            let names = keys.iter().map(|key| key.text.clone()).collect();
+            let everywhere = remote.invalidate(names).await;
+            // A copy may have been read from the store between our two steps.
+            keys.iter().for_each(|key| inner.forget(key));
+            everywhere
+        });
+        match work.await {
+            Ok(true) => Invalidated::Everywhere,
+            _ => Invalidated::WhenBack,
+        }
+    }
+
+    /// Applies invalidations that other processes committed since the last call. To be called when the
+    /// primary database notifies, and every few seconds; does nothing without an outbox.
+    ///
+    /// # Errors
+    ///
+    /// When the primary database or the shared store could not be asked; calling again goes on from
+    /// the same place.
+    pub async fn catch_up(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        match &self.inner.remote {
+            Some(remote) => remote.catch_up().await,
+            None => Ok(()),
+        }
+    }
+
+    fn is_young_enough<V>(&self, entry: &Entry<V>, read: &Read<'_>) -> bool {
+        read.age_max
+            .is_none_or(|age_max| entry.is_younger_than(age_max, self.inner.clock.now()))
+    }
+
+    /// What [`Cache::read`] does when this process has no fresh copy.
+    async fn read_further<V, F, L, E>(
+        &self,
+        key: &Key<V>,
+        read: Read<'_>,
+        stale: Option<Arc<Entry<V>>>,
+        loader: F,
+    ) -> Result<Answer<V>, LoadError>
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        let (inner, rules) = (&self.inner, &key.rules);
+        let began = inner.flights.next();
+        let mut loader = Some(loader);
+        let mut seen = Seen::nothing(inner);
+        seen.stale = stale;
+        let mut counted = false;
+        loop {
+            let mut landing = match inner.flights.find(&key.name) {
+                Some(landing) => {
+                    count(&rules.counters.waited);
+                    landing
+                }
+                None => {
+                    let asked = self.ask_remote(key, &read, &mut seen).await;
+                    if let Some(answer) = asked {
+                        if !counted {
+                            rules.counters.hit();
+                        }
+                        if answer.entry.claim_refresh(inner.clock.uptime())
+                            && let Some(loader) = loader.take()
+                        {
+                            self.refresh_ahead(key, loader);
+                        }
+                        return Ok(answer);
+                    }
+                    match inner.flights.board(&key.name) {
+                        Place::Passenger(landing) => {
+                            count(&rules.counters.waited);
+                            landing
+                        }
+                        Place::Pilot(flight) => {
+                            let landing = flight.subscribe();
+                            if let Some(loader) = loader.take() {
+                                seen.age_max = read.age_max;
+                                let seen = std::mem::replace(&mut seen, Seen::nothing(inner));
+                                fill::take_off(self, key, flight, Purpose::Read, seen, loader);
+                            }
+                            landing
+                        }
+                    }
+                }
+            };
+            if !std::mem::replace(&mut counted, true) {
+                self.count_miss(rules, &key.name);
+            }
+            let landing = fill::arrival(&mut landing, key).await;
+            // Our own flight began after us, so it always suits.
+            let suits = loader.is_none() || landing.suits(began);
+            if suits && (loader.is_none() || self.landed_young_enough::<V>(&landing, &read)) {
+                return fill::answer(landing, key);
+            }
+        }
+    }
+
+    /// An age bound is kept by whoever found the value instead of loading it.
+    fn landed_young_enough<V: Cacheable>(
+        &self,
+        landing: &crate::flight::Landing,
+        read: &Read<'_>,
+    ) -> bool {
+        match &landing.outcome {
+            Ok((entry, Source::Memory | Source::Shared)) => entry
+                .downcast_ref::<Entry<V>>()
+                .is_some_and(|entry| self.is_young_enough(entry, read)),
+            _ => true,
+        }
+    }
+
+    fn count_miss<V>(&self, rules: &Rules<V>, key: &PhysicalKey) {
+        let asked = match &self.inner.remote {
+            Some(remote) => remote.is_up(),
+            None => self.inner.near.is_some(),
+        };
+        if asked && !key.is_too_long() {
+            rules.counters.miss(key.hash);
+        } else {
+            count(&rules.counters.bypassed);
+        }
+    }
+
+    /// Asks the shared store; notes what was seen and could not be used.
+    async fn ask_remote<V: Cacheable>(
+        &self,
+        key: &Key<V>,
+        read: &Read<'_>,
+        seen: &mut Seen<V>,
+    ) -> Option<Answer<V>> {
+        let (inner, rules) = (&self.inner, &key.rules);
+        let remote = inner.remote.as_ref()?;
+        if key.name.is_too_long() || !remote.is_up() {
+            return None;
+        }
+        let epoch = inner.flights.epoch(key.name.hash);
+        let stored = match remote
+            .get(&key.name.text, &mut seen.patience, read.request_id)
+            .await
+        {
+            Ok(Got::Value(stored)) => stored,
+            Ok(Got::Nothing) | Err(_) => return None,
+            Ok(Got::WrongType) => {
+                // The lease script deletes it.
+                count(&rules.counters.undecodable);
+                return None;
+            }
+        };
+        let entry = self.open(key, stored, seen)?;
+        let moment = inner.moment();
+        if !entry.is_fresh(moment.uptime) || !self.is_young_enough(&entry, read) {
+            if entry.is_kept(moment.uptime) {
+                seen.stale = Some(entry);
+            }
+            return None;
+        }
+        if let Some(near) = inner.near(&rules.info) {
+            inner.flights.keep_since(key.name.hash, epoch, || {
+                near.insert(rules.info.size_class, &key.name, entry.clone());
+            });
+        }
+        Some(Answer {
+            entry,
+            source: Source::Shared,
+        })
+    }
+
+    /// Reads stored bytes; what is no entry, or cannot be of this time, is noted to be deleted.
+    pub(crate) fn open<V: Cacheable>(
+        &self,
+        key: &Key<V>,
+        stored: Bytes,
+        seen: &mut Seen<V>,
+    ) -> Option<Arc<Entry<V>>> {
+        let moment = self.inner.moment();
+        let rules = &key.rules;
+        seen.header = stored.slice(..stored.len().min(entry::HEADER_BYTES));
+        match entry::decode::<V>(stored, rules.info.refresh_at, moment) {
+            Ok(entry) if entry.window.is_plausible(moment.now) => Some(Arc::new(entry)),
+            Ok(_) => None,
+            Err(error) => {
+                seen.garbage = true;
+                count(&rules.counters.undecodable);
+                tracing::debug!(cache.key = key.logical(), %error, "deleting undecodable bytes");
+                None
+            }
+        }
+    }
+
+    /// Starts loading a value that is still fresh, if nobody does.
+    fn refresh_ahead<V, F, L, E>(&self, key: &Key<V>, loader: F)
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        if let Place::Pilot(flight) = self.inner.flights.board(&key.name) {
+            count(&key.rules.counters.refreshed_ahead);
+            let seen = Seen::nothing(&self.inner);
+            fill::take_off(self, key, flight, Purpose::Refresh, seen, loader);
+        }
+    }
+}
+
+impl Inner {
+    /// Drops this process's copy and flight of a key.
+    pub fn forget(&self, key: &PhysicalKey) {
+        self.flights.ground(key, || {
+            if let Some(near) = &self.near {
+                near.remove(&key.text, key.hash);
+            }
+        });
+    }
+}
+
+/// What a read met in the stores before it had to load.
+pub(crate) struct Seen<V> {
+    /// An entry past its life that may stand in if loading fails.
+    pub stale: Option<Arc<Entry<V>>>,
+    /// The first bytes of a stored value that is of no use.
+    pub header: Bytes,
+    /// Whether that value is no entry at all.
+    pub garbage: bool,
+    pub age_max: Option<Duration>,
+    pub patience: Patience,
+}
+
+impl<V> Seen<V> {
+    pub fn nothing(inner: &Inner) -> Self {
+        Self {
+            stale: None,
+            header: Bytes::new(),
+            garbage: false,
+            age_max: None,
+            patience: inner
+                .remote
+                .as_ref()
+                .map_or_else(Patience::none, |remote| remote.patience()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("schema", &self.inner.schema)
+            .field("families", &self.inner.families.len())
+            .field("memory", &self.inner.near.is_some())
+            .field("shared", &self.inner.remote.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,105 @@
+//! The two clocks a cache needs: the calendar for ages that other processes read, and an uptime that
+//! nothing can step for lives in this process.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+/// What time it is. The cache decides nothing by any other clock.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The calendar. Must never go backwards within one process.
+    fn now(&self) -> Timestamp;
+    /// Time since the clock was made; unaffected by calendar steps.
+    fn uptime(&self) -> Duration;
+}
+
+/// The machine's clock.
+///
+/// When the calendar steps backwards, [`Clock::now`] goes on from where it was: entries may then
+/// expire early, but none lives longer than its life.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: Instant,
+    anchor: Mutex<(Timestamp, Instant)>,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        let started = Instant::now();
+        Self {
+            started,
+            anchor: Mutex::new((Timestamp::now(), started)),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let mut anchor = self
+            .anchor
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let here = Instant::now();
+        let (at, since) = *anchor;
+        let steady = at + (here - since);
+        let calendar = Timestamp::now();
+        if calendar > steady {
+            *anchor = (calendar, here);
+        }
+        calendar.max(steady)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A clock that moves only when told to, for tests of whoever caches.
+#[derive(Debug)]
+pub struct ManualClock {
+    at: Mutex<(Timestamp, Duration)>,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now` with an uptime of zero.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            at: Mutex::new((now, Duration::ZERO)),
+        }
+    }
+
+    /// Lets `by` pass on both clocks.
+    pub fn advance(&self, by: Duration) {
+        let mut at = self
+            .at
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *at = (at.0 + by, at.1 + by);
+    }
+
+    /// Sets the calendar without letting any time pass: a clock step, in either direction.
+    pub fn step_to(&self, now: Timestamp) {
+        self.at
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .0 = now;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.at
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .0
+    }
+
+    fn uptime(&self) -> Duration {
+        self.at
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .1
+    }
+}

@@ -1,0 +1,173 @@
+//! One entry: a value (or the knowledge that there is none), its window, and its form in a shared store.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use jiff::Timestamp;
+
+use crate::life::{Window, millis};
+use crate::value::{Cacheable, CodecError};
+
+/// Bytes in front of a stored value: mark, window, checksum.
+pub(crate) const HEADER_BYTES: usize = 36;
+const MARK: [u8; 3] = *b"mp1";
+const FOUND: u8 = 1;
+const ABSENT: u8 = 0;
+
+/// An entry as it is held in this process.
+#[derive(Debug)]
+pub(crate) struct Entry<V> {
+    pub value: Option<V>,
+    pub window: Window,
+    /// Stored size of the value in bytes.
+    pub bytes: usize,
+    deadlines: Deadlines,
+    refreshing: AtomicBool,
+}
+
+/// The window on this process's uptime, in milliseconds, where no calendar step reaches it.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    refresh: u64,
+    expires: u64,
+    stale: u64,
+}
+
+/// The time on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub now: Timestamp,
+    pub uptime: Duration,
+}
+
+impl<V> Entry<V> {
+    /// Holds `value` from `moment` on. `refresh_at` is the fraction of the life after which a read
+    /// asks for a refresh; 1.0 or more never asks.
+    pub fn new(
+        value: Option<V>,
+        window: Window,
+        bytes: usize,
+        refresh_at: f64,
+        moment: Moment,
+    ) -> Self {
+        let now = moment.now.as_millisecond();
+        let uptime = moment.uptime.as_millis() as u64;
+        let after = |at: i64| uptime.saturating_add(at.saturating_sub(now).max(0) as u64);
+        let refresh = if refresh_at < 1.0 {
+            let life = (window.expires_at - window.fetched_at) as f64;
+            after(
+                window
+                    .fetched_at
+                    .saturating_add((life * refresh_at.max(0.0)) as i64),
+            )
+        } else {
+            u64::MAX
+        };
+        let deadlines = Deadlines {
+            refresh,
+            expires: after(window.expires_at),
+            stale: after(window.stale_until),
+        };
+        Self {
+            value,
+            window,
+            bytes,
+            deadlines,
+            refreshing: AtomicBool::new(false),
+        }
+    }
+
+    pub fn is_fresh(&self, uptime: Duration) -> bool {
+        (uptime.as_millis() as u64) < self.deadlines.expires
+    }
+
+    pub fn is_kept(&self, uptime: Duration) -> bool {
+        (uptime.as_millis() as u64) < self.deadlines.stale
+    }
+
+    /// Whether this read should start the refresh. True for one reader only.
+    pub fn claim_refresh(&self, uptime: Duration) -> bool {
+        (uptime.as_millis() as u64) >= self.deadlines.refresh
+            && !self.refreshing.swap(true, Ordering::Relaxed)
+    }
+
+    pub fn fetched_at(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.window.fetched_at).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Whether the value is no older than `age_max` at `now`.
+    pub fn is_younger_than(&self, age_max: Duration, now: Timestamp) -> bool {
+        now.as_millisecond().saturating_sub(self.window.fetched_at) <= millis(age_max)
+    }
+}
+
+/// Why stored bytes are no entry.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error("the stored bytes have no entry's header")]
+    Header,
+    #[error("the stored bytes do not match their checksum")]
+    Checksum,
+    #[error(transparent)]
+    Value(CodecError),
+}
+
+/// Writes an entry as it lies in a shared store.
+pub(crate) fn encode(payload: Option<&Bytes>, window: &Window) -> Bytes {
+    let body = payload.map_or(&[][..], |bytes| &bytes[..]);
+    let mut out = BytesMut::with_capacity(HEADER_BYTES + body.len());
+    out.put_slice(&MARK);
+    out.put_u8(if payload.is_some() { FOUND } else { ABSENT });
+    out.put_i64_le(window.fetched_at);
+    out.put_i64_le(window.expires_at);
+    out.put_i64_le(window.stale_until);
+    let sum = checksum(&out, body);
+    out.put_u64_le(sum);
+    out.put_slice(body);
+    out.freeze()
+}
+
+/// The window of stored bytes, if they have one; the value is not looked at.
+pub(crate) fn peek(bytes: &[u8]) -> Option<Window> {
+    if bytes.len() < HEADER_BYTES || bytes[..3] != MARK || bytes[3] > FOUND {
+        return None;
+    }
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&bytes[at..at + 8]);
+        i64::from_le_bytes(word)
+    };
+    Some(Window {
+        fetched_at: word(4),
+        expires_at: word(12),
+        stale_until: word(20),
+    })
+}
+
+/// Reads an entry from a shared store.
+pub(crate) fn decode<V: Cacheable>(
+    bytes: Bytes,
+    refresh_at: f64,
+    moment: Moment,
+) -> Result<Entry<V>, WireError> {
+    let window = peek(&bytes).ok_or(WireError::Header)?;
+    let sum = checksum(&bytes[..28], &bytes[HEADER_BYTES..]);
+    if bytes[28..HEADER_BYTES] != sum.to_le_bytes() {
+        return Err(WireError::Checksum);
+    }
+    let length = bytes.len() - HEADER_BYTES;
+    let value = match bytes[3] {
+        FOUND => Some(V::from_bytes(bytes.slice(HEADER_BYTES..)).map_err(WireError::Value)?),
+        _ => None,
+    };
+    Ok(Entry::new(value, window, length, refresh_at, moment))
+}
+
+fn checksum(header: &[u8], body: &[u8]) -> u64 {
+    let seed = xxhash_rust::xxh3::xxh3_64(header);
+    xxhash_rust::xxh3::xxh3_64_with_seed(body, seed)
+}
+
+#[cfg(test)]
+mod tests;

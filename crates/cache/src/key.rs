@@ -1,0 +1,249 @@
+//! Keys: the logical name that people and tools see (`opp:notes:42`) and the physical name in a store
+//! (`mp7-1f0c9a2b:i=au:opp:notes:42`), each derived from the other without loss.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use crate::family::Rules;
+
+/// Longest physical key in bytes. A longer one is answered by its loader and never stored.
+pub const KEY_BYTES_MAX: usize = 16 * 1024;
+
+/// One part of a key, written into its logical name.
+pub trait KeyPart {
+    /// Appends the part, escaped, to `out`.
+    fn write(&self, out: &mut String);
+}
+
+/// The parts that fill a family's template, in order: one [`KeyPart`] or a tuple of up to three.
+pub trait KeyParts {
+    /// How many parts there are.
+    const COUNT: usize;
+    /// Calls `each` with every part in order.
+    fn each(&self, each: &mut dyn FnMut(&dyn KeyPart));
+}
+
+impl KeyPart for str {
+    fn write(&self, out: &mut String) {
+        escape(self, out);
+    }
+}
+
+impl KeyPart for String {
+    fn write(&self, out: &mut String) {
+        escape(self, out);
+    }
+}
+
+macro_rules! number_parts {
+    ($($number:ty),*) => {$(
+        impl KeyPart for $number {
+            fn write(&self, out: &mut String) {
+                // Writing into a String cannot fail.
+                let _ = write!(out, "{self}");
+            }
+        }
+        impl KeyParts for $number {
+            const COUNT: usize = 1;
+            fn each(&self, each: &mut dyn FnMut(&dyn KeyPart)) {
+                each(self);
+            }
+        }
+    )*};
+}
+number_parts!(u32, u64, i32, i64);
+
+/// A borrowed text as a key part.
+struct Text<'a>(&'a str);
+
+impl KeyPart for Text<'_> {
+    fn write(&self, out: &mut String) {
+        escape(self.0, out);
+    }
+}
+
+impl KeyParts for str {
+    const COUNT: usize = 1;
+    fn each(&self, each: &mut dyn FnMut(&dyn KeyPart)) {
+        each(&Text(self));
+    }
+}
+
+impl KeyParts for String {
+    const COUNT: usize = 1;
+    fn each(&self, each: &mut dyn FnMut(&dyn KeyPart)) {
+        each(self);
+    }
+}
+
+impl<A: KeyPart, B: KeyPart> KeyParts for (A, B) {
+    const COUNT: usize = 2;
+    fn each(&self, each: &mut dyn FnMut(&dyn KeyPart)) {
+        each(&self.0);
+        each(&self.1);
+    }
+}
+
+impl<A: KeyPart, B: KeyPart, C: KeyPart> KeyParts for (A, B, C) {
+    const COUNT: usize = 3;
+    fn each(&self, each: &mut dyn FnMut(&dyn KeyPart)) {
+        each(&self.0);
+        each(&self.1);
+        each(&self.2);
+    }
+}
+
+/// Appends `text`, with everything but letters, digits and `-._~` as `%XX`. An empty text is `%`, so
+/// that it still is a segment.
+pub(crate) fn escape(text: &str, out: &mut String) {
+    if text.is_empty() {
+        out.push('%');
+    }
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte as char);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+/// The reverse of [`escape`]; `None` when `text` was not made by it.
+pub(crate) fn unescape(text: &str) -> Option<String> {
+    if text == "%" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let pair = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// One key of a family, ready to be read. Building it is the only way to name a cached value.
+pub struct Key<V> {
+    pub(crate) rules: Arc<Rules<V>>,
+    pub(crate) name: PhysicalKey,
+}
+
+impl<V> Key<V> {
+    /// The name that tools show, without build and owner.
+    pub fn logical(&self) -> &str {
+        self.name.logical()
+    }
+
+    /// The name in the store.
+    pub fn physical(&self) -> &str {
+        &self.name.text
+    }
+
+    /// The key without its value type, for invalidation lists.
+    pub fn name(&self) -> &PhysicalKey {
+        &self.name
+    }
+}
+
+impl<V> Clone for Key<V> {
+    fn clone(&self) -> Self {
+        Self {
+            rules: self.rules.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl<V> fmt::Debug for Key<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.name.text).finish()
+    }
+}
+
+/// A key's name in the store: build, owner and logical name.
+#[derive(Clone)]
+pub struct PhysicalKey {
+    pub(crate) text: String,
+    pub(crate) hash: u64,
+    pub(crate) family: usize,
+    schema_len: usize,
+    logical_at: usize,
+}
+
+impl PhysicalKey {
+    pub(crate) fn new(text: String, schema_len: usize, logical_at: usize, family: usize) -> Self {
+        let hash = hash(&text);
+        Self {
+            text,
+            hash,
+            family,
+            schema_len,
+            logical_at,
+        }
+    }
+
+    /// The build's part: `mp7-1f0c9a2b`.
+    pub fn schema(&self) -> &str {
+        &self.text[..self.schema_len]
+    }
+
+    /// The owner's part: `e`, `i=au`, `t=acme` or `u=acme/bob`, escaped.
+    pub fn owner(&self) -> &str {
+        &self.text[self.schema_len + 1..self.logical_at - 1]
+    }
+
+    /// The name that tools show: `opp:notes:42`.
+    pub fn logical(&self) -> &str {
+        &self.text[self.logical_at..]
+    }
+
+    /// The whole name in the store.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the key is too long to be stored; its reads always load.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.text.len() > KEY_BYTES_MAX
+    }
+}
+
+impl PartialEq for PhysicalKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PhysicalKey {}
+
+impl std::hash::Hash for PhysicalKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for PhysicalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Splits a physical name into build, owner and logical name.
+pub fn split_physical(text: &str) -> Option<(&str, &str, &str)> {
+    let (schema, rest) = text.split_once(':')?;
+    let (owner, logical) = rest.split_once(':')?;
+    Some((schema, owner, logical))
+}
+
+/// A keyed hash, another one in every process, so that nobody can aim keys at one bucket.
+pub(crate) fn hash(text: &str) -> u64 {
+    static SEED: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), *SEED.get_or_init(rand::random))
+}
+
+#[cfg(test)]
+mod tests;

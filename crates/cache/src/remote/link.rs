@@ -1,0 +1,379 @@
+//! One live connection to the shared store, and the few things we say over it.
+
+use std::future::Future;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::cluster_async::ClusterConnection;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, PushInfo, RedisError, Script, Value, cmd};
+
+use super::options::RedisOptions;
+
+/// Commands that may wait for their turn on the one connection.
+const QUEUE_MAX: usize = 4096;
+/// Keys removed by one command round.
+const DELETE_BATCH: usize = 512;
+
+/// Gives the value, grants the lease, or says that somebody holds it. A value whose header the caller
+/// has seen and cannot use counts as absent.
+static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local value = redis.pcall('GET', KEYS[1])
+        if type(value) == 'table' then
+            redis.call('DEL', KEYS[1])
+            value = false
+        end
+        if value and ARGV[3] ~= '' and string.sub(value, 1, 36) == ARGV[3] then
+            if ARGV[4] == 'delete' then redis.call('DEL', KEYS[1]) end
+            value = false
+        end
+        if value and ARGV[4] ~= 'force' then return value end
+        if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+        return 0",
+    )
+});
+
+/// Writes the value if the lease is still the writer's.
+static FILL: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+        redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+        redis.call('DEL', KEYS[2])
+        return 1",
+    )
+});
+
+/// Gives the lease back, saying whether it was still held.
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+        redis.call('DEL', KEYS[2])
+        if ARGV[2] == 'drop' then redis.call('DEL', KEYS[1]) end
+        return 1",
+    )
+});
+
+static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+    )
+});
+
+/// Moves a cursor forward, never back.
+static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local known = tonumber(redis.call('GET', KEYS[1]) or '-1')
+        local at = math.max(known, tonumber(ARGV[1]))
+        redis.call('SET', KEYS[1], string.format('%.0f', at), 'PX', ARGV[2])
+        return 1",
+    )
+});
+
+/// Removes every key of a build on one node of a cluster.
+const SWEEP: &str = r"
+    local cursor = '0'
+    repeat
+        local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000)
+        cursor = page[1]
+        for _, key in ipairs(page[2]) do redis.call('DEL', key) end
+    until cursor == '0'
+    return 1";
+
+/// Called for every key that changed under us; `None` when all did.
+pub(crate) type OnPush = Arc<dyn Fn(Option<&str>) + Send + Sync>;
+
+/// What `ACQUIRE` said.
+pub(crate) enum Acquired {
+    Value(Bytes),
+    Granted,
+    Held,
+}
+
+/// What a plain read said.
+pub(crate) enum Got {
+    Value(Bytes),
+    Nothing,
+    /// The key holds something that is no string.
+    WrongType,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+macro_rules! over {
+    ($link:expr, $connection:ident => $body:expr) => {
+        match $link.connection.clone() {
+            Connection::Single(mut $connection) => $body,
+            Connection::Cluster(mut $connection) => $body,
+        }
+    };
+}
+
+/// One connection; dropping it closes it.
+pub(crate) struct Link {
+    connection: Connection,
+    /// Tells an answer of this connection from one of the connection before.
+    pub generation: u64,
+}
+
+impl Link {
+    /// Connects and logs in. With `on_push`, asks to be told of every change under `prefixes`.
+    pub async fn connect(
+        options: &RedisOptions,
+        generation: u64,
+        tracking: Option<(OnPush, Vec<String>)>,
+    ) -> Result<Self, RedisError> {
+        if options.cluster {
+            let client = redis::cluster::ClusterClient::builder(options.nodes.clone())
+                .use_protocol(redis::ProtocolVersion::RESP3)
+                .retries(2)
+                .connection_timeout(options.wait_max)
+                .response_timeout(options.wait_max)
+                .build()?;
+            let connection = Connection::Cluster(client.get_async_connection().await?);
+            return Ok(Self {
+                connection,
+                generation,
+            });
+        }
+        let mut config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(options.wait_max))
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUEUE_MAX);
+        let prefixes = match tracking {
+            Some((on_push, prefixes)) => {
+                config = config.set_push_sender(move |push: PushInfo| -> Result<(), ()> {
+                    deliver(&on_push, &push);
+                    Ok(())
+                });
+                prefixes
+            }
+            None => Vec::new(),
+        };
+        let client = redis::Client::open(options.nodes[0].clone())?;
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let link = Self {
+            connection: Connection::Single(connection),
+            generation,
+        };
+        if !prefixes.is_empty() {
+            let mut track = cmd("CLIENT");
+            track.arg("TRACKING").arg("ON").arg("BCAST").arg("NOLOOP");
+            for prefix in &prefixes {
+                track.arg("PREFIX").arg(prefix);
+            }
+            link.ask::<Value>(&track).await?;
+        }
+        Ok(link)
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        over!(self, connection => command.query_async(&mut connection).await)
+    }
+
+    pub async fn get(&self, key: &str) -> Result<Got, RedisError> {
+        match self.ask::<Value>(cmd("GET").arg(key)).await {
+            Ok(Value::BulkString(bytes)) => Ok(Got::Value(Bytes::from(bytes))),
+            Ok(Value::Nil) => Ok(Got::Nothing),
+            Ok(_) => Err(unexpected("GET")),
+            Err(error) if error.code() == Some("WRONGTYPE") => Ok(Got::WrongType),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub async fn acquire(
+        &self,
+        key: &str,
+        token: &str,
+        lease: Duration,
+        seen: &[u8],
+        mode: &str,
+    ) -> Result<Acquired, RedisError> {
+        let mut call = ACQUIRE.key(key);
+        call.key(lease_key(key))
+            .arg(token)
+            .arg(px(lease))
+            .arg(seen)
+            .arg(mode);
+        match over!(self, connection => call.invoke_async::<Value>(&mut connection).await)? {
+            Value::BulkString(bytes) => Ok(Acquired::Value(Bytes::from(bytes))),
+            Value::Int(1) => Ok(Acquired::Granted),
+            Value::Int(0) => Ok(Acquired::Held),
+            _ => Err(unexpected("the lease script")),
+        }
+    }
+
+    pub async fn fill(
+        &self,
+        key: &str,
+        token: &str,
+        entry: &[u8],
+        life: Duration,
+    ) -> Result<bool, RedisError> {
+        let mut call = FILL.key(key);
+        call.key(lease_key(key)).arg(token).arg(entry).arg(px(life));
+        over!(self, connection => call.invoke_async(&mut connection).await)
+    }
+
+    pub async fn release(&self, key: &str, token: &str, drop: bool) -> Result<bool, RedisError> {
+        let mut call = RELEASE.key(key);
+        call.key(lease_key(key))
+            .arg(token)
+            .arg(if drop { "drop" } else { "" });
+        over!(self, connection => call.invoke_async(&mut connection).await)
+    }
+
+    pub async fn renew(&self, key: &str, token: &str, lease: Duration) -> Result<bool, RedisError> {
+        let mut call = RENEW.key(lease_key(key));
+        call.arg(token).arg(px(lease));
+        over!(self, connection => call.invoke_async(&mut connection).await)
+    }
+
+    /// Removes keys and the leases of whoever is filling them. Each key atomically.
+    pub async fn delete(&self, keys: &[String], patience: Duration) -> Result<(), RedisError> {
+        for batch in keys.chunks(DELETE_BATCH) {
+            let all = futures::future::try_join_all(batch.iter().map(|key| async move {
+                self.ask::<Value>(cmd("DEL").arg(key).arg(lease_key(key)))
+                    .await
+                    .map(drop)
+            }));
+            within(patience, all).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes every key under `prefix`.
+    pub async fn sweep(&self, prefix: &str) -> Result<(), RedisError> {
+        let pattern = format!("{prefix}*");
+        match self.connection.clone() {
+            Connection::Single(mut connection) => {
+                let mut cursor = String::from("0");
+                loop {
+                    let (next, keys): (String, Vec<String>) = cmd("SCAN")
+                        .arg(&cursor)
+                        .arg("MATCH")
+                        .arg(&pattern)
+                        .arg("COUNT")
+                        .arg(1000)
+                        .query_async(&mut connection)
+                        .await?;
+                    if !keys.is_empty() {
+                        cmd("UNLINK")
+                            .arg(&keys)
+                            .query_async::<Value>(&mut connection)
+                            .await?;
+                    }
+                    if next == "0" {
+                        return Ok(());
+                    }
+                    cursor = next;
+                }
+            }
+            Connection::Cluster(mut connection) => {
+                use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+                let mut load = cmd("EVAL");
+                load.arg(SWEEP).arg(0).arg(&pattern);
+                let everywhere =
+                    RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                connection.route_command(load, everywhere).await.map(drop)
+            }
+        }
+    }
+
+    pub async fn ping(&self) -> Result<(), RedisError> {
+        self.ask::<Value>(&cmd("PING")).await.map(drop)
+    }
+
+    /// Whether the store takes writes: a replica that nobody promoted does not.
+    pub async fn probe(&self, key: &str) -> Result<(), RedisError> {
+        let written = self
+            .ask::<Value>(cmd("SET").arg(key).arg("1").arg("PX").arg(1000))
+            .await;
+        match written {
+            // A full store still reads and deletes.
+            Err(error) if is_full(&error) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    pub async fn cursor(&self, key: &str) -> Result<Option<i64>, RedisError> {
+        self.ask(cmd("GET").arg(key)).await
+    }
+
+    pub async fn advance(&self, key: &str, to: i64, life: Duration) -> Result<(), RedisError> {
+        let mut call = ADVANCE.key(key);
+        call.arg(to).arg(px(life));
+        over!(self, connection => call.invoke_async::<Value>(&mut connection).await.map(drop))
+    }
+}
+
+/// Runs `work` for at most `patience`.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RedisError> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(done) => done,
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
+}
+
+/// Whether the store refused a write for lack of memory, and nothing else is wrong.
+pub(crate) fn is_full(error: &RedisError) -> bool {
+    error.code() == Some("OOM") || error.detail().is_some_and(|text| text.contains("OOM "))
+}
+
+/// The lease lies in the slot of its value: the braces make a cluster hash the value's key.
+fn lease_key(key: &str) -> String {
+    let schema = key.split(':').next().unwrap_or_default();
+    format!("{schema}:lease:{{{key}}}")
+}
+
+fn px(life: Duration) -> u64 {
+    (life.as_millis() as u64).max(1)
+}
+
+fn unexpected(what: &'static str) -> RedisError {
+    (
+        redis::ErrorKind::UnexpectedReturnType,
+        "the store answered what cannot be",
+        what.to_owned(),
+    )
+        .into()
+}
+
+fn deliver(on_push: &OnPush, push: &PushInfo) {
+    match push.kind {
+        redis::PushKind::Invalidate => match push.data.first() {
+            Some(Value::Array(keys)) => {
+                for key in keys {
+                    match key {
+                        Value::BulkString(key) => match std::str::from_utf8(key) {
+                            Ok(key) => on_push(Some(key)),
+                            Err(_) => on_push(None),
+                        },
+                        Value::SimpleString(key) => on_push(Some(key)),
+                        _ => on_push(None),
+                    }
+                }
+            }
+            // No list means that the whole store was emptied.
+            _ => on_push(None),
+        },
+        redis::PushKind::Disconnection => on_push(None),
+        _ => {}
+    }
+}
