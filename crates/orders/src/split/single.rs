@@ -1,0 +1,399 @@
+//! One order on the stock that is left: every set of locations where that is few, a search otherwise.
+
+use crate::input::{Complete, Term};
+use crate::model::{Ask, Model, Shape, Use};
+use crate::stock::Stock;
+use crate::world::World;
+
+/// Most locations of which every set is tried.
+const PLACES_MAX: usize = 12;
+
+/// The best service of `order`, then the best efficiency; and whether that is proven.
+pub(crate) fn best(world: &World<'_>, stock: &Stock, order: usize) -> (Vec<Use>, bool) {
+    if let Some(plain) = Plain::new(world, stock, order) {
+        return (plain.best(world, None), true);
+    }
+    search(world, stock, order)
+}
+
+/// Today's ask of an order: any part of each line.
+pub(crate) fn ask(world: &World<'_>, order: usize) -> Ask {
+    let lines = world.orders[order].lines.iter().map(|line| (0, line.qty)).collect();
+    Ask { order, date: world.now, lines, held: false }
+}
+
+fn search(world: &World<'_>, stock: &Stock, order: usize) -> (Vec<Use>, bool) {
+    let shape = Shape { policies: true, efficiency: true, by_date: false };
+    let mut model = Model::new(world, stock, vec![ask(world, order)], shape);
+    let mut x = vec![0; model.search.program.lo.len()];
+    if !model.search.program.admits(&x) {
+        let found = model.search.feasible(crate::model::LIMITS);
+        match found.x {
+            Some(point) => x = point,
+            None => return (Vec::new(), false),
+        }
+    }
+    super::joint::serve(&mut model, 0, &mut x);
+    for &term in &world.input.config.efficiency {
+        let objective = model.term(term);
+        model.improve(objective, &mut x);
+    }
+    (model.uses(&x), model.proven)
+}
+
+/// An order of plain items: each line is a list of offers, and opening a location costs.
+pub(crate) struct Plain {
+    pub order: usize,
+    /// Locations with anything to offer.
+    pub places: Vec<usize>,
+    /// Cost of a shipment, by index into `places`.
+    pub open: Vec<i128>,
+    pub lines: Vec<PlainLine>,
+    pub sets_max: usize,
+}
+
+pub(crate) struct PlainLine {
+    pub qty: i64,
+    /// Cheapest first: (index into places, units, cost of a unit).
+    pub offers: Vec<(usize, i64, i128)>,
+}
+
+/// Units by line and place.
+pub(crate) type Grid = Vec<Vec<i64>>;
+
+impl Plain {
+    /// The order as plain items; `None` when it has kits, repeated SKUs, hard claims, limited locations, or too many
+    /// locations or too large numbers for this way.
+    pub fn new(world: &World<'_>, stock: &Stock, order: usize) -> Option<Self> {
+        let info = &world.orders[order];
+        if !info.plain() || world.claims.hard_of.contains_key(&order) {
+            return None;
+        }
+        let scale = scale(world)?;
+        let mut places: Vec<usize> = Vec::new();
+        let mut units: Vec<Vec<i64>> = Vec::new();
+        for loc in (0..world.places.len()).filter(|&loc| info.from[loc]) {
+            let there: Vec<i64> = info
+                .lines
+                .iter()
+                .map(|line| available(world, stock, line.sku, loc, info.shelf))
+                .collect();
+            if there.iter().any(|&units| units > 0) {
+                if stock.room[loc].is_some() {
+                    return None;
+                }
+                places.push(loc);
+                units.push(there);
+            }
+        }
+        if places.len() > PLACES_MAX {
+            return None;
+        }
+        let mut lines = Vec::new();
+        for (i, line) in info.lines.iter().enumerate() {
+            let mut offers = Vec::new();
+            for (p, &loc) in places.iter().enumerate() {
+                offers.extend(
+                    offer(world, stock, order, line.sku, loc, units[p][i].min(line.qty), &scale)?
+                        .into_iter()
+                        .map(|(units, cost)| (p, units, cost)),
+                );
+            }
+            offers.sort_by_key(|&(p, _, cost)| (cost, p));
+            lines.push(PlainLine { qty: line.qty, offers });
+        }
+        let open = places
+            .iter()
+            .map(|&loc| {
+                let (fixed, _, distance) = world.cost(order, loc);
+                scale.of(|term| match term {
+                    Term::Cost => fixed,
+                    Term::Shipments => 1,
+                    Term::Distance => distance,
+                    _ => 0,
+                })
+            })
+            .collect();
+        let left = info.shipments_left.map_or(usize::MAX, |left| left.max(0) as usize);
+        Some(Self { order, places, open, lines, sets_max: left })
+    }
+
+    /// The best set of locations and what ships from each. `fixed` demands exactly these fills.
+    pub fn best(&self, world: &World<'_>, fixed: Option<&[i64]>) -> Vec<Use> {
+        match self.best_grid(world, fixed) {
+            Some((_, grid)) => self.uses(world, &grid),
+            None => Vec::new(),
+        }
+    }
+
+    /// The cheapest grid with the best fills, and its cost.
+    pub fn best_grid(&self, world: &World<'_>, fixed: Option<&[i64]>) -> Option<(i128, Grid)> {
+        let fills = match fixed {
+            Some(fills) => fills.to_vec(),
+            None => self.fills(world),
+        };
+        if fills.iter().all(|&qty| qty == 0) {
+            return None;
+        }
+        // Sets in the order of what opening them costs: the search ends when that alone is too much.
+        let units: i128 = self
+            .lines
+            .iter()
+            .zip(&fills)
+            .map(|(line, &fill)| walk(line, fill, u32::MAX, |_, _| {}).map_or(0, |cost| cost))
+            .sum();
+        let mut sets: Vec<(i128, u32)> = (1..1u32 << self.places.len())
+            .filter(|set| set.count_ones() as usize <= self.sets_max)
+            .map(|set| (self.opening(set), set))
+            .collect();
+        sets.sort_unstable();
+        let mut best: Option<(i128, Grid)> = None;
+        'sets: for (opening, set) in sets {
+            if best.as_ref().is_some_and(|(cost, _)| opening + units > *cost) {
+                break;
+            }
+            let mut cost = opening;
+            for (line, &fill) in self.lines.iter().zip(&fills) {
+                match walk(line, fill, set, |_, _| {}) {
+                    Some(more) => cost += more,
+                    None => continue 'sets,
+                }
+                if best.as_ref().is_some_and(|(best, _)| cost > *best) {
+                    continue 'sets;
+                }
+            }
+            let grid = self.grid(&fills, set);
+            let used = (0..self.places.len())
+                .filter(|&p| grid.iter().any(|line| line[p] > 0))
+                .fold(0, |set, p| set | 1 << p);
+            // A set with a place that ships nothing is another set.
+            cost += self.opening(used) - opening;
+            let better = best.as_ref().is_none_or(|(least, old)| {
+                cost < *least || (cost == *least && grid > *old)
+            });
+            if better {
+                best = Some((cost, grid));
+            }
+        }
+        best
+    }
+
+    fn opening(&self, set: u32) -> i128 {
+        (0..self.places.len()).filter(|p| set >> p & 1 == 1).map(|p| self.open[p]).sum()
+    }
+
+    fn grid(&self, fills: &[i64], set: u32) -> Grid {
+        let mut grid = vec![vec![0; self.places.len()]; self.lines.len()];
+        for ((line, &fill), row) in self.lines.iter().zip(fills).zip(&mut grid) {
+            walk(line, fill, set, |p, qty| row[p] += qty);
+        }
+        grid
+    }
+
+    /// The best service the order's rules allow.
+    pub fn fills(&self, world: &World<'_>) -> Vec<i64> {
+        let info = &world.orders[self.order];
+        let all = (1u32 << self.places.len()) - 1;
+        let limited = self.sets_max < self.places.len();
+        let sets: Vec<u32> = if limited {
+            (0..=all).filter(|set| set.count_ones() as usize == self.sets_max).collect()
+        } else {
+            vec![all]
+        };
+        let mut best: Option<(i128, Vec<i128>, Vec<i64>)> = None;
+        for set in sets {
+            let fills = self.fills_of(world, set);
+            let short: Vec<i128> = info
+                .lines
+                .iter()
+                .zip(&fills)
+                .map(|(line, fill)| i128::from(line.qty - fill) * i128::from(line.weight))
+                .collect();
+            let total = short.iter().sum();
+            let key = (total, short, fills);
+            let better = best
+                .as_ref()
+                .is_none_or(|(t, s, _)| (&key.0, &key.1) < (t, s));
+            if better {
+                best = Some(key);
+            }
+        }
+        best.map_or_else(|| vec![0; info.lines.len()], |(_, _, fills)| fills)
+    }
+
+    fn fills_of(&self, world: &World<'_>, set: u32) -> Vec<i64> {
+        let info = &world.orders[self.order];
+        let mut fills: Vec<i64> = self
+            .lines
+            .iter()
+            .map(|line| {
+                let there = line.offers.iter().filter(|offer| set >> offer.0 & 1 == 1);
+                line.qty.min(there.map(|offer| offer.1).sum())
+            })
+            .collect();
+        let full = |fill: &i64, i: usize| *fill == info.lines[i].qty;
+        match info.complete {
+            Complete::None => {}
+            Complete::Line => {
+                for (i, fill) in fills.iter_mut().enumerate() {
+                    if !full(fill, i) {
+                        *fill = 0;
+                    }
+                }
+            }
+            Complete::Order => {
+                if !fills.iter().enumerate().all(|(i, fill)| full(fill, i)) {
+                    fills.fill(0);
+                }
+            }
+        }
+        if fills.iter().sum::<i64>() < info.units_min {
+            fills.fill(0);
+        }
+        fills
+    }
+
+    pub fn uses(&self, world: &World<'_>, grid: &Grid) -> Vec<Use> {
+        let info = &world.orders[self.order];
+        let mut uses = Vec::new();
+        for (p, &loc) in self.places.iter().enumerate() {
+            let lines: Vec<i64> = grid.iter().map(|line| line[p]).collect();
+            if lines.iter().all(|&qty| qty == 0) {
+                continue;
+            }
+            let takes = info
+                .lines
+                .iter()
+                .zip(&lines)
+                .filter(|(_, qty)| **qty > 0)
+                .map(|(line, &qty)| (line.sku, qty))
+                .collect();
+            let runs = Vec::new();
+            let (order, date, held) = (self.order, world.now, false);
+            uses.push(Use { order, loc, date, lines, takes, runs, held });
+        }
+        uses
+    }
+}
+
+/// Fills a line from its cheapest offers inside `set`; `None` when they do not suffice.
+fn walk(line: &PlainLine, fill: i64, set: u32, mut give: impl FnMut(usize, i64)) -> Option<i128> {
+    let mut left = fill;
+    let mut cost = 0;
+    for &(p, units, unit) in &line.offers {
+        if left == 0 {
+            break;
+        }
+        if set >> p & 1 == 1 {
+            let qty = left.min(units);
+            give(p, qty);
+            cost += i128::from(qty) * unit;
+            left -= qty;
+        }
+    }
+    (left == 0).then_some(cost)
+}
+
+/// Free units of `sku` at `loc` that may ship today with `shelf` days of life.
+pub(crate) fn available(
+    world: &World<'_>,
+    stock: &Stock,
+    sku: usize,
+    loc: usize,
+    shelf: i32,
+) -> i64 {
+    let nodes = world.at(sku, loc).iter().filter(|&&node| world.serves(node, world.now, shelf));
+    nodes.map(|&node| stock.free[node]).sum()
+}
+
+/// Weights that turn the lexicographic objective into one number.
+pub(crate) struct Scale(Vec<(Term, i128)>);
+
+impl Scale {
+    pub fn of(&self, value: impl Fn(Term) -> i64) -> i128 {
+        self.0.iter().map(|&(term, weight)| i128::from(value(term)) * weight).sum()
+    }
+}
+
+/// The weights of the configured terms; `None` when the numbers are too large for one.
+pub(crate) fn scale(world: &World<'_>) -> Option<Scale> {
+    let units: i128 = world.orders.iter().map(|order| i128::from(order.units)).sum();
+    let shipments = (world.orders.len() * world.places.len()) as i128;
+    let entries = || world.cost_any.iter().chain(world.cost_own.values());
+    let most = |pick: fn(&(i64, i64, i64)) -> i64| -> i128 {
+        entries().map(|cost| i128::from(pick(cost))).max().unwrap_or(0)
+    };
+    let bound = |term: Term| -> i128 {
+        match term {
+            Term::Cost => shipments * most(|cost| cost.0) + units * most(|cost| cost.1),
+            Term::Shipments => shipments,
+            Term::Distance => shipments * most(|cost| cost.2),
+            Term::Rank => {
+                let ranks = world.places.iter().map(|place| i128::from(place.rank).abs());
+                2 * units * ranks.max().unwrap_or(0)
+            }
+            Term::Assembled => 0,
+            Term::Balance => units,
+            Term::Churn => 2 * units,
+        }
+    };
+    let mut weights = Vec::new();
+    let mut weight: i128 = 1;
+    for &term in world.input.config.efficiency.iter().rev() {
+        weights.push((term, weight));
+        weight = weight.checked_mul(2 * bound(term) + 1).filter(|w| *w < 1i128 << 100)?;
+    }
+    Some(Scale(weights))
+}
+
+/// The units of one location in pieces of equal cost; `None` when a claim moves in a way that is no such list.
+fn offer(
+    world: &World<'_>,
+    stock: &Stock,
+    order: usize,
+    sku: usize,
+    loc: usize,
+    units: i64,
+    scale: &Scale,
+) -> Option<Vec<(i64, i128)>> {
+    let reserve = world
+        .reserves
+        .binary_search_by_key(&(sku, loc), |&(sku, loc, _)| (sku, loc))
+        .ok()
+        .map(|i| world.reserves[i].2);
+    let spare = reserve.map_or(i64::MAX, |reserve| {
+        let nodes = world.at(sku, loc).iter().map(|&node| &world.nodes[node]);
+        let there: i64 = nodes.filter(|node| !node.inbound).map(|node| node.units).sum();
+        (there - stock.taken.get(&(sku, loc)).copied().unwrap_or(0) - reserve).max(0)
+    });
+    let mut held = 0;
+    for &soft in world.claims.soft_of.get(&order).map_or(&[][..], |list| list) {
+        let claim = &world.claims.soft[soft];
+        let node = &world.nodes[claim.node];
+        if node.sku == sku && node.loc == loc {
+            if world.at(sku, loc).len() > 1 || held > 0 {
+                return None;
+            }
+            held = claim.qty;
+        }
+    }
+    let (_, per_unit, _) = world.cost(order, loc);
+    let mut cuts = vec![spare.min(units), held.min(units), units];
+    cuts.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    for cut in cuts {
+        if cut > from {
+            let cost = scale.of(|term| match term {
+                Term::Cost => per_unit,
+                Term::Rank => world.places[loc].rank,
+                Term::Balance => i64::from(from >= spare),
+                Term::Churn => -i64::from(from < held),
+                _ => 0,
+            });
+            pieces.push((cut - from, cost));
+            from = cut;
+        }
+    }
+    Some(pieces)
+}
