@@ -204,6 +204,7 @@ CREATE TABLE millpond.run (
     why         text,
     started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     ended_at    timestamptz,
+    beat_at     timestamptz NOT NULL DEFAULT clock_timestamp(),  -- its process was alive then
     pages       bigint NOT NULL DEFAULT 0,
     calls       bigint NOT NULL DEFAULT 0,
     seen        bigint NOT NULL DEFAULT 0,

@@ -141,7 +141,7 @@ END $$;
 
 -- Ends a permit's hold: the slot is free one window from now, or at once if no call was made.
 CREATE FUNCTION millpond.give_back_permit(
-    for_instance text, for_connection text, for_slot integer, for_permit bigint, was_used boolean
+    for_instance text, for_connection text, for_slot integer, for_permit bigint, was_used boolean, was_good boolean
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
@@ -151,4 +151,10 @@ BEGIN
                                   WHERE k.instance = for_instance AND k.name = for_connection)
         ELSE clock_timestamp() END
     WHERE s.instance = for_instance AND s.connection = for_connection AND s.slot = for_slot AND s.permit = for_permit;
+    IF was_good THEN
+        -- A refused key that answers again is good again.
+        UPDATE millpond.connection k
+        SET set_aside_at = NULL, set_aside_why = NULL, refusals = 0, probe_at = NULL
+        WHERE k.instance = for_instance AND k.name = for_connection AND k.set_aside_at IS NOT NULL;
+    END IF;
 END $$;

@@ -24,6 +24,17 @@ pub struct GrantedPermit {
     pub permit: i64,
 }
 
+/// What became of a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermitUse {
+    /// No call was made.
+    Unused,
+    /// A call was made, and the credentials were good: a connection that was set aside is taken back.
+    Answered,
+    /// A call was made and throttled or refused.
+    TurnedAway,
+}
+
 /// An answer of the budget.
 #[derive(Debug, Clone)]
 pub enum Grant {
@@ -81,17 +92,15 @@ impl Store {
         &self,
         instance: &str,
         permit: &GrantedPermit,
-        used: bool,
+        use_: PermitUse,
     ) -> Result<()> {
-        let Some(slot) = permit.slot else {
-            return Ok(());
-        };
-        sqlx::query("SELECT millpond.give_back_permit($1, $2, $3, $4, $5)")
+        sqlx::query("SELECT millpond.give_back_permit($1, $2, $3, $4, $5, $6)")
             .bind(instance)
             .bind(&permit.connection)
-            .bind(slot)
+            .bind(permit.slot)
             .bind(permit.permit)
-            .bind(used)
+            .bind(use_ != PermitUse::Unused)
+            .bind(use_ == PermitUse::Answered)
             .execute(self.pool())
             .await
             .to("give a permit back")?;
@@ -140,20 +149,6 @@ impl Store {
         .execute(self.pool())
         .await
         .to("set a connection aside")?;
-        Ok(())
-    }
-
-    /// Takes a connection back that was set aside and has just answered.
-    pub async fn take_connection_back(&self, instance: &str, name: &str) -> Result<()> {
-        sqlx::query(
-            "UPDATE millpond.connection SET set_aside_at = NULL, set_aside_why = NULL, refusals = 0, probe_at = NULL \
-             WHERE instance = $1 AND name = $2 AND set_aside_at IS NOT NULL",
-        )
-        .bind(instance)
-        .bind(name)
-        .execute(self.pool())
-        .await
-        .to("take a connection back")?;
         Ok(())
     }
 }

@@ -203,6 +203,26 @@ impl Store {
         Ok(Some((job, lease)))
     }
 
+    /// Gives the `changes` job of a resource its first cursor, once a full listing is in. A later call changes nothing.
+    pub async fn begin_changes(
+        &self,
+        instance: &str,
+        resource: &ResourceName,
+        cursor: &Value,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE millpond.job SET cursor = $3, next_at = least(next_at, now()) \
+             WHERE instance = $1 AND resource = $2 AND kind = 'changes' AND cursor IS NULL",
+        )
+        .bind(instance)
+        .bind(resource.as_str())
+        .bind(cursor)
+        .execute(self.pool())
+        .await
+        .to("begin a change feed")?;
+        Ok(())
+    }
+
     /// Prolongs a lease.
     ///
     /// # Errors

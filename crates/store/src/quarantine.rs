@@ -99,4 +99,12 @@ impl Store {
             .collect::<std::result::Result<_, sqlx::Error>>()
             .to("list the quarantine")
     }
+
+    /// How many records are in quarantine.
+    pub async fn quarantine_count(&self) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM millpond.quarantine")
+            .fetch_one(self.pool())
+            .await
+            .to("count the quarantine")
+    }
 }

@@ -49,6 +49,19 @@ pub struct ParentLink<'a> {
     pub unless: &'a [serde_json::Value],
 }
 
+/// How the details of one resource stand to their parents.
+#[derive(Debug, Clone)]
+pub struct DetailState {
+    /// Called for, not there, not queued.
+    pub missing: Vec<String>,
+    /// There, but fetched for another version of the parent's row, and not queued.
+    pub outdated: Vec<String>,
+    /// There, but without a live parent of the same id.
+    pub orphans: Vec<String>,
+    /// Waiting to be fetched.
+    pub queued: i64,
+}
+
 /// How much of one resource waits.
 #[derive(Debug, Clone, Serialize)]
 pub struct QueueDepth {
@@ -65,19 +78,20 @@ pub struct QueueDepth {
 }
 
 impl Store {
-    /// Takes up to `limit` due fetches of `instance`, the most urgent first, newest first within a class.
+    /// Takes up to `limit` due fetches of `instance` up to class `class_max`, the most urgent first, newest first within a class.
     ///
     /// They come back to the queue by themselves once `lease` has run out.
     pub async fn take_fetches(
         &self,
         instance: &str,
+        class_max: i16,
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<QueuedFetch>> {
         let rows = sqlx::query(
             "UPDATE millpond.fetch_queue q SET leased_until = now() + $3 * interval '1 millisecond' \
              FROM (SELECT resource, instance, id FROM millpond.fetch_queue \
-                   WHERE instance = $1 AND due_at <= now() AND (leased_until IS NULL OR leased_until < now()) \
+                   WHERE instance = $1 AND class <= $4 AND due_at <= now() AND (leased_until IS NULL OR leased_until < now()) \
                    ORDER BY class, order_at DESC NULLS LAST, id LIMIT $2 FOR UPDATE SKIP LOCKED) t \
              WHERE q.resource = t.resource AND q.instance = t.instance AND q.id = t.id \
              RETURNING q.resource, q.id, q.class, q.signature, q.generation, q.attempts, q.order_at",
@@ -85,6 +99,7 @@ impl Store {
         .bind(instance)
         .bind(limit)
         .bind(lease.as_millis() as f64)
+        .bind(class_max)
         .fetch_all(self.pool())
         .await
         .to("take fetches from the queue")?;
@@ -270,6 +285,80 @@ impl Store {
             .fetch_one(self.pool())
             .await
             .to("measure the queue")
+    }
+
+    /// Fetches of one instance that wait and have failed less than `failures_max` times.
+    pub async fn queue_hopeful(&self, instance: &str, failures_max: i32) -> Result<i64> {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM millpond.fetch_queue WHERE instance = $1 AND attempts < $2",
+        )
+        .bind(instance)
+        .bind(failures_max)
+        .fetch_one(self.pool())
+        .await
+        .to("measure the queue")
+    }
+
+    /// Compares what parents call for with what was fetched.
+    pub async fn detail_state(&self, link: &ParentLink<'_>, instance: &str) -> Result<DetailState> {
+        let ids = |what: &'static str, condition: &str| {
+            let statement = format!(
+                "SELECT DISTINCT p.child FROM (SELECT coalesce(CASE WHEN $2::text[] IS NULL THEN id ELSE body #>> $2 END, '') AS child, * \
+                   FROM {parent} WHERE resource = '{parent_name}' AND instance = $1 AND deleted_at IS NULL) p \
+                 LEFT JOIN {child} c ON c.resource = '{child_name}' AND c.instance = $1 AND c.id = p.child AND c.deleted_at IS NULL \
+                 LEFT JOIN millpond.record_fetch f ON f.resource = '{child_name}' AND f.instance = $1 AND f.id = p.child \
+                 LEFT JOIN millpond.fetch_queue q ON q.resource = '{child_name}' AND q.instance = $1 AND q.id = p.child \
+                 WHERE p.child <> '' AND q.id IS NULL AND ($3::jsonb IS NULL OR p.body @> $3) \
+                   AND NOT (p.body @> ANY ($4::jsonb[])) AND {condition} ORDER BY 1",
+                parent = link.parent.sql(),
+                parent_name = link.parent,
+                child = link.child.sql(),
+                child_name = link.child,
+            );
+            async move {
+                sqlx::query_scalar::<_, String>(AssertSqlSafe(statement))
+                    .bind(instance)
+                    .bind(link.id_at)
+                    .bind(link.when)
+                    .bind(link.unless)
+                    .fetch_all(self.pool())
+                    .await
+                    .to(what)
+            }
+        };
+        let missing = ids("look for missing details", "c.id IS NULL").await?;
+        let outdated = ids(
+            "look for outdated details",
+            "c.id IS NOT NULL AND f.signature IS DISTINCT FROM p.hash",
+        )
+        .await?;
+        let orphans = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT c.id FROM {child} c WHERE c.resource = '{child_name}' AND c.instance = $1 AND c.deleted_at IS NULL \
+               AND NOT EXISTS (SELECT FROM {parent} p WHERE p.resource = '{parent_name}' AND p.instance = $1 \
+                                 AND p.id = c.id AND p.deleted_at IS NULL) ORDER BY 1",
+            parent = link.parent.sql(),
+            parent_name = link.parent,
+            child = link.child.sql(),
+            child_name = link.child,
+        )))
+        .bind(instance)
+        .fetch_all(self.pool())
+        .await
+        .to("look for orphaned details")?;
+        let queued = sqlx::query_scalar(
+            "SELECT count(*) FROM millpond.fetch_queue WHERE resource = $1 AND instance = $2",
+        )
+        .bind(link.child.as_str())
+        .bind(instance)
+        .fetch_one(self.pool())
+        .await
+        .to("measure the queue")?;
+        Ok(DetailState {
+            missing,
+            outdated,
+            orphans,
+            queued,
+        })
     }
 
     /// When the next fetch of `instance` can be taken, if one waits.

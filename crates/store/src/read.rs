@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use crate::{
     ResourceName, Store,
     error::{For, Result},
+    records::Incoming,
 };
 pub use criteria::{BadCriterion, Comparison, Criterion};
 pub use search::{Search, SearchPage};
@@ -169,25 +170,57 @@ impl Store {
             .to("pick a sample of records")
     }
 
-    /// Whether the mirror's body of a live record equals `body`, as JSON; `None` when there is no such record.
-    pub async fn same_body(
+    /// Compares bodies that upstream sent with the mirror's, as JSON and by hash. Answers the ids that the mirror
+    /// lacks, and those that differ.
+    pub async fn compare(
         &self,
         resource: &ResourceName,
         instance: &str,
-        id: &str,
-        body: &str,
-    ) -> Result<Option<bool>> {
+        records: &[Incoming],
+    ) -> Result<(Vec<String>, Vec<String>)> {
         let statement = format!(
-            "SELECT body = $3::jsonb FROM {} WHERE resource = '{resource}' AND instance = $1 AND id = $2 \
-             AND deleted_at IS NULL",
+            "SELECT i.id, r.id IS NULL FROM unnest($2::text[], $3::text[], $4::bytea[]) AS i (id, body, hash) \
+             LEFT JOIN {} r ON r.resource = '{resource}' AND r.instance = $1 AND r.id = i.id AND r.deleted_at IS NULL \
+             WHERE r.id IS NULL OR r.hash <> i.hash OR r.body <> i.body::jsonb",
             resource.sql()
         );
-        sqlx::query_scalar(AssertSqlSafe(statement))
+        let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
+        let bodies: Vec<String> = records
+            .iter()
+            .map(|r| String::from_utf8_lossy(&r.body).into_owned())
+            .collect();
+        let hashes: Vec<&[u8]> = records.iter().map(|r| &r.hash[..]).collect();
+        let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(instance)
-            .bind(id)
-            .bind(body)
-            .fetch_optional(self.pool())
+            .bind(ids)
+            .bind(bodies)
+            .bind(hashes)
+            .fetch_all(self.pool())
             .await
-            .to("compare a record")
+            .to("compare records")?;
+        let (missing, differing): (Vec<&PgRow>, Vec<&PgRow>) =
+            rows.iter().partition(|row| row.get::<bool, _>(1));
+        let ids = |rows: Vec<&PgRow>| rows.iter().map(|row| row.get(0)).collect();
+        Ok((ids(missing), ids(differing)))
+    }
+
+    /// Forgets the hashes of records whose bodies are known to be wrong, so that the next write replaces them.
+    pub async fn distrust(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        ids: &[String],
+    ) -> Result<u64> {
+        let statement = format!(
+            "UPDATE {} SET hash = '' WHERE resource = '{resource}' AND instance = $1 AND id = ANY($2)",
+            resource.sql()
+        );
+        let done = sqlx::query(AssertSqlSafe(statement))
+            .bind(instance)
+            .bind(ids)
+            .execute(self.pool())
+            .await
+            .to("mark wrong records")?;
+        Ok(done.rows_affected())
     }
 }

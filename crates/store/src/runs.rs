@@ -158,7 +158,8 @@ impl Store {
         sqlx::query(
             "UPDATE millpond.run SET pages = pages + $2, calls = calls + $3, seen = seen + $4, \
                inserted = inserted + $5, updated = updated + $6, deleted = deleted + $7, failed = failed + $8, \
-               quarantined = quarantined + $9, expected = coalesce($10, expected) WHERE id = $1",
+               quarantined = quarantined + $9, expected = coalesce($10, expected), \
+               beat_at = clock_timestamp() WHERE id = $1",
         )
         .bind(run)
         .bind(counts.pages)
@@ -194,15 +195,16 @@ impl Store {
         .map(Option::flatten)
     }
 
-    /// Closes runs whose process is gone: a run is `lost` when its job's lease ran out, or another run follows it.
-    pub async fn close_lost_runs(&self) -> Result<u64> {
+    /// Closes runs whose process gave no sign of life for `silence`, or whose job has gone on to another run.
+    pub async fn close_lost_runs(&self, silence: std::time::Duration) -> Result<u64> {
         let done = sqlx::query(
             "UPDATE millpond.run r SET state = 'lost', ended_at = clock_timestamp(), \
                why = 'its process ended without closing it' \
-             FROM millpond.job j \
-             WHERE r.state = 'running' AND j.instance = r.instance AND j.resource = r.resource AND j.kind = r.kind \
-               AND (j.lease_until IS NULL OR j.lease_until < now() OR j.last_run > r.id)",
+             WHERE r.state = 'running' AND (r.beat_at < now() - $1 * interval '1 millisecond' \
+               OR EXISTS (SELECT FROM millpond.job j WHERE j.instance = r.instance \
+                            AND j.resource = r.resource AND j.kind = r.kind AND j.last_run > r.id))",
         )
+        .bind(silence.as_millis() as f64)
         .execute(self.pool())
         .await
         .to("close lost runs")?;

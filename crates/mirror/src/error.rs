@@ -1,0 +1,65 @@
+//! Why the mirror could not do what was asked.
+
+use store::{BadName, StoreError};
+use upstream::CallError;
+
+/// What every fallible function of this crate answers.
+pub type Result<T> = std::result::Result<T, MirrorError>;
+
+/// Why the mirror could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// The database.
+    #[error("the mirror's database failed")]
+    Store(#[from] StoreError),
+    /// Upstream.
+    #[error("{instance} could not be asked")]
+    Upstream {
+        /// Which instance.
+        instance: String,
+        /// Why.
+        #[source]
+        source: CallError,
+    },
+    /// A name that configuration or a caller gave means nothing.
+    #[error("there is no {what} `{name}`; there is: {known}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// The names that would do.
+        known: String,
+    },
+    /// A connector's name cannot be a schema, or a resource's no table.
+    #[error("the connector cannot be mirrored")]
+    Name(#[from] BadName),
+    /// A connection's secret could not be read.
+    #[error("connection {connection} of {instance}: {reason}")]
+    Secret {
+        /// Which instance.
+        instance: String,
+        /// Which connection.
+        connection: String,
+        /// Why, without the secret.
+        reason: String,
+    },
+    /// The client of an instance could not be made.
+    #[error("the client of {instance} cannot be made: {reason}")]
+    Client {
+        /// Which instance.
+        instance: String,
+        /// Why.
+        reason: String,
+    },
+    /// A schedule that makes no sense.
+    #[error("the schedule of {resource} in {instance}: {reason}")]
+    Schedule {
+        /// Which instance.
+        instance: String,
+        /// Which resource.
+        resource: String,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,291 @@
+//! The shared budget as the client's gate: one queue of waiters per instance and process, the most urgent
+//! first, in front of the permits in PostgreSQL.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use store::{
+    Store, StoreError,
+    budget::{Grant, GrantedPermit, PermitUse},
+};
+use tokio::sync::{Notify, oneshot};
+use upstream::{Ask, Gate, GateError, Outcome, Permit};
+
+/// Permits asked for at once.
+const BATCH_MAX: usize = 16;
+
+/// Waiting for a slot, we look again after this long: another process may have given one back early.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a permit is held if its process dies with it: longer than any call takes.
+const HOLD: Duration = Duration::from_secs(90);
+
+/// The gate of one instance in this process.
+pub struct SharedGate {
+    queue: Arc<Queue>,
+}
+
+type Grantee = oneshot::Sender<Result<GrantedPermit, GateError>>;
+
+/// Who waits, by class and then by arrival.
+struct Queue {
+    store: Store,
+    instance: String,
+    waiters: Mutex<(u64, BTreeMap<(u8, u64), Grantee>)>,
+    changed: Notify,
+}
+
+impl Queue {
+    fn waiters(&self) -> MutexGuard<'_, (u64, BTreeMap<(u8, u64), Grantee>)> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the budget, in a task of its own: whoever gives back may be cancelled right after.
+    fn give_back(&self, granted: GrantedPermit, outcome: Outcome) -> tokio::task::JoinHandle<()> {
+        let (store, instance) = (self.store.clone(), self.instance.clone());
+        tokio::spawn(async move {
+            if let Err(error) = tell(&store, &instance, &granted, outcome).await {
+                // The permit runs out by itself; nothing is called too often for it.
+                tracing::warn!(instance.name = instance, error = ?error, "the budget was not told of a call");
+            }
+        })
+    }
+}
+
+impl SharedGate {
+    /// A gate of `instance` over the budget in `store`. Must be called within a tokio runtime.
+    pub fn new(store: Store, instance: &str) -> Self {
+        let queue = Arc::new(Queue {
+            store,
+            instance: instance.to_owned(),
+            waiters: Mutex::default(),
+            changed: Notify::new(),
+        });
+        tokio::spawn(serve(Arc::downgrade(&queue)));
+        Self { queue }
+    }
+}
+
+impl Drop for SharedGate {
+    fn drop(&mut self) {
+        self.queue.changed.notify_one();
+    }
+}
+
+/// A place in the queue. Dropped early, it gives back a permit that has come meanwhile.
+struct Place<'a> {
+    queue: &'a Queue,
+    key: (u8, u64),
+    receiver: oneshot::Receiver<Result<GrantedPermit, GateError>>,
+    served: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.served {
+            self.queue.waiters().1.remove(&self.key);
+            if let Ok(Ok(granted)) = self.receiver.try_recv() {
+                drop(self.queue.give_back(granted, Outcome::Unused));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Gate for SharedGate {
+    async fn take(&self, ask: &Ask) -> Result<Permit, GateError> {
+        let (sender, receiver) = oneshot::channel();
+        let mut place = {
+            let mut waiters = self.queue.waiters();
+            waiters.0 += 1;
+            let key = (ask.class.rank(), waiters.0);
+            waiters.1.insert(key, sender);
+            Place {
+                queue: &self.queue,
+                key,
+                receiver,
+                served: false,
+            }
+        };
+        self.queue.changed.notify_one();
+        let began = Instant::now();
+        match tokio::time::timeout(ask.wait_max, &mut place.receiver).await {
+            Ok(Ok(granted)) => {
+                place.served = true;
+                let granted = granted?;
+                Ok(Permit {
+                    connection: granted.connection,
+                    slot: granted.slot.map_or(-1, i64::from),
+                    token: granted.permit,
+                    waited: began.elapsed(),
+                })
+            }
+            Ok(Err(_)) | Err(_) => Err(GateError::WouldWait {
+                instance: ask.instance.clone(),
+                wait_max: ask.wait_max,
+                next_in: LOOK_AGAIN,
+            }),
+        }
+    }
+
+    async fn give_back(&self, permit: Permit, outcome: Outcome) {
+        let granted = GrantedPermit {
+            slot: i32::try_from(permit.slot).ok().filter(|slot| *slot >= 0),
+            permit: permit.token,
+            connection: permit.connection,
+        };
+        drop(self.queue.give_back(granted, outcome).await);
+        self.queue.changed.notify_one();
+    }
+}
+
+async fn tell(
+    store: &Store,
+    instance: &str,
+    granted: &GrantedPermit,
+    outcome: Outcome,
+) -> Result<(), StoreError> {
+    let name = &granted.connection;
+    match outcome {
+        Outcome::Used => {
+            store
+                .give_back_permit(instance, granted, PermitUse::Answered)
+                .await
+        }
+        Outcome::Unused => {
+            store
+                .give_back_permit(instance, granted, PermitUse::Unused)
+                .await
+        }
+        Outcome::Throttled { retry_after } => {
+            store
+                .give_back_permit(instance, granted, PermitUse::TurnedAway)
+                .await?;
+            tracing::warn!(
+                instance.name = instance,
+                connection = name,
+                wait_ms = retry_after.as_millis(),
+                "{instance} throttles connection {name}: parked for {retry_after:?}",
+            );
+            store
+                .park_connection(instance, name, retry_after, "throttled")
+                .await
+        }
+        Outcome::Refused { status } => {
+            store
+                .give_back_permit(instance, granted, PermitUse::TurnedAway)
+                .await?;
+            tracing::error!(
+                instance.name = instance,
+                connection = name,
+                status,
+                "{instance} refused the credentials of connection {name}: set aside until they are mended",
+            );
+            store
+                .set_connection_aside(instance, name, &format!("answered {status}"))
+                .await
+        }
+    }
+}
+
+/// Serves the queue until its gate is gone.
+async fn serve(queue: Weak<Queue>) {
+    loop {
+        let Some(queue) = queue.upgrade() else { return };
+        let front = {
+            let waiters = queue.waiters();
+            waiters.1.first_key_value().map(|(key, _)| {
+                let class = key.0;
+                (
+                    class,
+                    waiters
+                        .1
+                        .range((class, 0)..=(class, u64::MAX))
+                        .take(BATCH_MAX)
+                        .count(),
+                )
+            })
+        };
+        let nap = match front {
+            None => Duration::from_secs(60),
+            Some((class, count)) => serve_class(&queue, class, count).await,
+        };
+        if nap > Duration::ZERO {
+            let notified = queue.changed.notified();
+            // Nothing else keeps the gate alive but us: let it end.
+            if Arc::strong_count(&queue) == 1 {
+                return;
+            }
+            drop(tokio::time::timeout(nap, notified).await);
+        }
+    }
+}
+
+/// Serves up to `count` waiters of `class`; answers how long to nap.
+async fn serve_class(queue: &Queue, class: u8, count: usize) -> Duration {
+    let want = i32::try_from(count).unwrap_or(1);
+    match queue
+        .store
+        .take_permits(&queue.instance, i16::from(class), want, HOLD)
+        .await
+    {
+        Ok(Grant::Permits(permits)) => {
+            for granted in permits {
+                let waiter = {
+                    let mut waiters = queue.waiters();
+                    // Whoever is most urgent now: a permit for a low class serves a higher one as well.
+                    waiters.1.pop_first()
+                };
+                let unused = match waiter {
+                    Some((_, waiter)) => match waiter.send(Ok(granted)) {
+                        Err(Ok(granted)) => Some(granted),
+                        _ => None,
+                    },
+                    None => Some(granted),
+                };
+                if let Some(granted) = unused {
+                    drop(queue.give_back(granted, Outcome::Unused));
+                }
+            }
+            Duration::ZERO
+        }
+        Ok(Grant::Wait(wait)) => wait.min(LOOK_AGAIN),
+        Ok(Grant::NoConnection(why)) => {
+            let error = || {
+                if why.contains("set aside") {
+                    GateError::AllSetAside {
+                        instance: queue.instance.clone(),
+                    }
+                } else {
+                    GateError::NoConnection {
+                        instance: queue.instance.clone(),
+                    }
+                }
+            };
+            fail_all(queue, error);
+            Duration::ZERO
+        }
+        Err(error) => {
+            let text = format!(
+                "{error}: {}",
+                std::error::Error::source(&error).map_or_else(String::new, ToString::to_string)
+            );
+            fail_all(queue, || GateError::Broken {
+                instance: queue.instance.clone(),
+                source: text.clone().into(),
+            });
+            Duration::from_millis(200)
+        }
+    }
+}
+
+fn fail_all(queue: &Queue, error: impl Fn() -> GateError) {
+    let waiters = std::mem::take(&mut queue.waiters().1);
+    for waiter in waiters.into_values() {
+        drop(waiter.send(Err(error())));
+    }
+}

@@ -1,0 +1,214 @@
+//! Reading one record as fresh as the reader asks, at the cost of at most one call.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use store::{
+    ResourceName,
+    read::RecordRow,
+    records::{FetchMark, PageWrite},
+};
+use upstream::{Class, Fetched};
+
+use crate::{
+    account::{Account, Kind},
+    error::{MirrorError, Result},
+    listing::chain,
+};
+
+/// A reader waits for upstream this long at the most before it gets what the mirror has.
+const WAIT_MAX: Duration = Duration::from_secs(45);
+
+/// How fresh an answer should be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadAsk {
+    /// Ask upstream first when the mirror's record is older than this; `None`: any age will do.
+    pub max_age: Option<Duration>,
+    /// Ask upstream in any case.
+    pub fresh: bool,
+}
+
+/// A record and where it comes from.
+#[derive(Debug, Serialize)]
+pub struct ReadAnswer {
+    /// The record.
+    #[serde(flatten)]
+    pub record: RecordRow,
+    /// `mirror`, or `upstream` when a call was made for this answer.
+    pub source: &'static str,
+    /// Seconds since upstream was last known to say this.
+    pub age_secs: f64,
+    /// Why the record is older than asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
+}
+
+/// Fetches under way, so that many who ask for one record share one call.
+#[derive(Default)]
+pub(crate) struct Flights(
+    Mutex<HashMap<(ResourceName, String, String), Arc<tokio::sync::Mutex<()>>>>,
+);
+
+impl Flights {
+    fn join(&self, key: &(ResourceName, String, String)) -> Arc<tokio::sync::Mutex<()>> {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(flights.entry(key.clone()).or_default())
+    }
+
+    fn leave(&self, key: &(ResourceName, String, String)) {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights
+            .get(key)
+            .is_some_and(|flight| Arc::strong_count(flight) <= 2)
+        {
+            flights.remove(key);
+        }
+    }
+}
+
+/// Reads a record of `account`.
+pub(crate) async fn read(
+    account: &Account,
+    flights: &Flights,
+    kind: &Kind,
+    id: &str,
+    ask: ReadAsk,
+) -> Result<Option<ReadAnswer>> {
+    let id = if kind.resource.key_lower {
+        id.to_lowercase()
+    } else {
+        id.to_owned()
+    };
+    let asked = Timestamp::now();
+    let found = find(account, kind, &id).await?;
+    if let Some(record) = found.filter(|record| is_fresh_enough(record, asked, ask)) {
+        return Ok(Some(answer(record, "mirror", None)));
+    }
+    if kind.resource.get.is_none() {
+        let stale = format!(
+            "{} cannot be fetched one by one; its listing brings it",
+            kind.name
+        );
+        return Ok(find(account, kind, &id)
+            .await?
+            .map(|record| answer(record, "mirror", Some(stale))));
+    }
+
+    let key = (kind.name.clone(), account.settings.name.clone(), id.clone());
+    let flight = flights.join(&key);
+    let result = {
+        let _turn = flight.lock().await;
+        refresh(account, kind, &id, asked, ask).await
+    };
+    flights.leave(&key);
+    let failure = match result {
+        Ok(answer) => return Ok(answer),
+        Err(failure) => failure,
+    };
+    // Upstream does not answer: the last row, marked, is better than none.
+    match find(account, kind, &id).await? {
+        Some(record) => Ok(Some(answer(record, "mirror", Some(chain(&failure))))),
+        None => Err(failure),
+    }
+}
+
+async fn refresh(
+    account: &Account,
+    kind: &Kind,
+    id: &str,
+    asked: Timestamp,
+    ask: ReadAsk,
+) -> Result<Option<ReadAnswer>> {
+    // Somebody may have fetched it while we waited for our turn.
+    if let Some(record) = find(account, kind, id).await?
+        && (record.as_of >= asked || is_fresh_enough(&record, asked, ask))
+    {
+        return Ok(Some(answer(record, "mirror", None)));
+    }
+    let instance = account.settings.name.as_str();
+    let failed = |source| MirrorError::Upstream {
+        instance: instance.to_owned(),
+        source,
+    };
+    let call = account.client.get_record(&kind.resource, id, Class::Read);
+    let fetched = tokio::time::timeout(WAIT_MAX, call)
+        .await
+        .unwrap_or_else(|_| {
+            Err(upstream::CallError::Throttled {
+                call: kind.name.to_string(),
+                waited: WAIT_MAX,
+                retry_after: WAIT_MAX,
+            })
+        });
+    match fetched.map_err(failed)? {
+        Fetched::Found(record, meta) => {
+            let (records, refused) = kind.incoming(vec![record], meta.asked_at);
+            for refused in &refused {
+                account
+                    .store
+                    .quarantine(&kind.name, instance, refused, None)
+                    .await?;
+            }
+            let mark = FetchMark {
+                id: id.to_owned(),
+                asked_at: meta.asked_at,
+                fetched_at: meta.answered_at,
+                signature: None,
+                generation: None,
+            };
+            let children = kind.child_specs(Class::Event);
+            let page = PageWrite {
+                resource: &kind.name,
+                instance,
+                run: None,
+                records,
+                children: &children,
+                fetches: vec![mark],
+                progress: None,
+            };
+            account.store.write_page(page).await?;
+        }
+        Fetched::Missing(meta) => {
+            let ids = [id.to_owned()];
+            account
+                .store
+                .tombstone(&kind.name, instance, &ids, meta.asked_at, None, &[])
+                .await?;
+        }
+    }
+    Ok(find(account, kind, id)
+        .await?
+        .map(|record| answer(record, "upstream", None)))
+}
+
+async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<RecordRow>> {
+    Ok(account
+        .store
+        .find_record(&kind.name, &account.settings.name, id, &kind.feed)
+        .await?)
+}
+
+fn is_fresh_enough(record: &RecordRow, now: Timestamp, ask: ReadAsk) -> bool {
+    !ask.fresh
+        && ask.max_age.is_none_or(|max_age| {
+            Duration::try_from(now.duration_since(record.as_of)).unwrap_or_default() <= max_age
+        })
+}
+
+fn answer(record: RecordRow, source: &'static str, stale: Option<String>) -> ReadAnswer {
+    let age_secs = Timestamp::now()
+        .duration_since(record.as_of)
+        .as_secs_f64()
+        .max(0.0);
+    ReadAnswer {
+        record,
+        source,
+        age_secs,
+        stale,
+    }
+}

@@ -1,0 +1,176 @@
+//! A worker: takes jobs and details of its instances until it is told to stop. Any number of them may work on
+//! one database; PostgreSQL alone coordinates.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use store::{Store, StoreError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use upstream::Class;
+
+use crate::{
+    account::Account,
+    details::Drainer,
+    listing::chain,
+    progress::Listener,
+    settings::SecretSource,
+    setup::load_connections,
+    turn::{LEASE, TurnOf},
+};
+
+/// Without a job to do, look again after this at the latest: a person may have changed the schedule.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Changes made to connections are noticed within this time.
+const CONNECTIONS_EVERY: Duration = Duration::from_secs(2);
+
+/// A run whose process gave no sign for so long is lost.
+const SILENCE_MAX: Duration = Duration::from_secs(180);
+
+/// The database is away: try again after this.
+const AWAY_WAIT: Duration = Duration::from_secs(1);
+
+/// Kinds of jobs that must not wait behind long ones.
+const QUICK: [&str; 2] = ["changes", "watch"];
+const LONG: [&str; 4] = ["full", "reconcile", "sweep", "backfill"];
+
+/// Long jobs of one instance that one worker runs at once.
+const LONG_AT_ONCE: usize = 2;
+
+/// A worker over some instances.
+pub(crate) struct Worker {
+    pub store: Store,
+    pub accounts: Vec<Arc<Account>>,
+    pub secrets: Arc<dyn SecretSource>,
+    pub owner: String,
+    pub stop: CancellationToken,
+    pub listener: Option<Listener>,
+}
+
+impl Worker {
+    /// Works until stopped. What is under way is then finished or handed back.
+    pub async fn run(self) {
+        let worker = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        for account in &worker.accounts {
+            for class_max in [Class::Changes, Class::Backfill] {
+                let drainer = Drainer {
+                    account: Arc::clone(account),
+                    owner: worker.owner.clone(),
+                    class_max,
+                    stop: worker.stop.clone(),
+                    listener: worker.listener.clone(),
+                };
+                tasks.spawn(drainer.run());
+            }
+            tasks.spawn(Arc::clone(&worker).jobs(Arc::clone(account), &QUICK));
+            for _ in 0..LONG_AT_ONCE {
+                tasks.spawn(Arc::clone(&worker).jobs(Arc::clone(account), &LONG));
+            }
+            tasks.spawn(Arc::clone(&worker).watch_connections(Arc::clone(account)));
+        }
+        tasks.spawn(Arc::clone(&worker).keep_house());
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                // A bug in one part must not leave a worker that looks alive and does half the work.
+                tracing::error!(error = %error, "a part of the worker failed; the worker stops");
+                worker.stop.cancel();
+            }
+        }
+    }
+
+    async fn jobs(self: Arc<Self>, account: Arc<Account>, kinds: &'static [&'static str]) {
+        let instances = std::slice::from_ref(&account.settings.name);
+        while !self.stop.is_cancelled() {
+            let nap = match self
+                .store
+                .take_job(&self.owner, instances, kinds, LEASE)
+                .await
+            {
+                Ok(Some((job, lease))) => {
+                    let turn = TurnOf {
+                        account: Arc::clone(&account),
+                        job,
+                        lease,
+                        owner: self.owner.clone(),
+                        stop: self.stop.clone(),
+                        listener: self.listener.clone(),
+                    };
+                    match turn.run().await {
+                        Ok(()) => Duration::ZERO,
+                        Err(error) => report(&error),
+                    }
+                }
+                Ok(None) => self.until_due(instances).await,
+                Err(error) => report(&error),
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(nap) => {}
+            }
+        }
+    }
+
+    async fn until_due(&self, instances: &[String]) -> Duration {
+        let due = self.store.next_job_at(instances).await.ok().flatten();
+        due.and_then(|at| Duration::try_from(at.duration_since(Timestamp::now())).ok())
+            .unwrap_or(LOOK_AGAIN)
+            .clamp(Duration::from_millis(20), LOOK_AGAIN)
+    }
+
+    async fn watch_connections(self: Arc<Self>, account: Arc<Account>) {
+        let mut told = false;
+        while !self.stop.is_cancelled() {
+            match load_connections(&account, &*self.secrets).await {
+                Ok(problems) => {
+                    if !told {
+                        for problem in &problems {
+                            tracing::error!(error = chain(problem), "a connection cannot be used");
+                        }
+                    }
+                    told = !problems.is_empty();
+                }
+                Err(error) => tracing::debug!(error = chain(&error), "connections were not read"),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(CONNECTIONS_EVERY) => {}
+            }
+        }
+    }
+
+    async fn keep_house(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            match self.store.close_lost_runs(SILENCE_MAX).await {
+                Ok(0) => {}
+                Ok(lost) => tracing::warn!(
+                    lost,
+                    "{lost} runs were lost with their process; their jobs go on"
+                ),
+                Err(error) => {
+                    tracing::debug!(error = chain(&error), "lost runs were not looked for")
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(SILENCE_MAX / 12) => {}
+            }
+        }
+    }
+}
+
+fn report(error: &StoreError) -> Duration {
+    match error {
+        StoreError::LeaseLost { .. } => {
+            tracing::info!(error = chain(error), "another worker has the job now")
+        }
+        error => tracing::warn!(
+            error = chain(error),
+            "a job could not be worked on; trying again"
+        ),
+    }
+    AWAY_WAIT
+}
