@@ -1,0 +1,48 @@
+//! `millpond.toml`: what it may say, what holds where it is silent, and what it gets wrong.
+//!
+//! One struct per table, with its defaults. `docs/config.md` and `millpond.example.toml` are printed from these
+//! structs and their comments.
+
+mod check;
+mod database;
+mod instance;
+mod load;
+mod origin;
+mod period;
+mod place;
+pub mod reference;
+mod secret_ref;
+mod server;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use check::is_hours;
+pub use database::{CallLogConfig, DatabaseConfig, LogFormat, LogsConfig, RetentionConfig};
+pub use instance::{ConnectionConfig, InstanceConfig, JobKind, LimitConfig, ScheduleConfig};
+pub use load::{ConfigError, Loaded, load, parse};
+pub use origin::{Effective, Origin};
+pub use period::Period;
+pub use secret_ref::SecretRef;
+pub use server::{ServerConfig, SqlConfig};
+
+/// Everything that `millpond.toml` may say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: ServerConfig,
+    /// Where the mirror is kept.
+    pub database: DatabaseConfig,
+    /// What Millpond says about itself, on standard error.
+    pub logs: LogsConfig,
+    /// One line per call to an upstream.
+    pub call_log: CallLogConfig,
+    /// Bounds of queries at the SQL door.
+    pub sql: SqlConfig,
+    /// How long the past is kept.
+    pub retention: RetentionConfig,
+    /// An account of an upstream; one table per account.
+    #[serde(rename = "instance", skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceConfig>,
+}

@@ -1,0 +1,360 @@
+//! Whether values that each have the right shape hold together.
+
+use std::path::Path;
+
+use upstream::{Connector, connector::Problem};
+
+use super::{Config, InstanceConfig, LimitConfig, place::Place};
+use crate::connectors::load_connector;
+
+/// The most instances of one Millpond.
+const INSTANCES_MAX: usize = 1000;
+/// The most connections of one instance.
+const CONNECTIONS_MAX: usize = 100;
+/// The most calls of a limit.
+const CALLS_MAX: u32 = 1_000_000;
+
+/// Everything that does not hold together.
+pub(super) fn check(config: &Config, text: &str, base: &Path) -> Vec<Problem> {
+    let mut notes = Notes {
+        text,
+        problems: Vec::new(),
+    };
+    check_tables(config, &mut notes);
+    if config.instances.len() > INSTANCES_MAX {
+        notes.add(
+            &Place::of(&["instance"]),
+            format!("there are more than {INSTANCES_MAX}"),
+        );
+    }
+    for (n, instance) in config.instances.iter().enumerate() {
+        let place = Place::of(&["instance"]).index(n);
+        let before = config.instances[..n].iter();
+        if before.into_iter().any(|other| other.name == instance.name) {
+            notes.add(
+                &place.key("name"),
+                format!(
+                    "there is another instance `{}`: each needs a name of its own",
+                    instance.name
+                ),
+            );
+        }
+        check_instance(instance, &place, base, &mut notes);
+    }
+    notes.problems
+}
+
+struct Notes<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Notes<'_> {
+    fn add(&mut self, place: &Place, message: impl Into<String>) {
+        self.problems.push(Problem {
+            line: place.line(self.text).0,
+            key: place.to_string(),
+            message: message.into(),
+        });
+    }
+
+    fn within<T: PartialOrd + std::fmt::Display>(
+        &mut self,
+        place: &Place,
+        value: T,
+        least: T,
+        most: T,
+    ) {
+        if value < least || value > most {
+            self.add(place, format!("is {value}: must be from {least} to {most}"));
+        }
+    }
+}
+
+fn check_tables(config: &Config, notes: &mut Notes<'_>) {
+    let (server, sql) = (&config.server, &config.sql);
+    let at = |table: &str, key: &str| Place::of(&[table, key]);
+    if !server.listen.ip().is_loopback() && server.api_keys.is_empty() {
+        notes.add(
+            &at("server", "listen"),
+            format!(
+                "{} can be reached by others: name at least one key in `server.api_keys`, or listen on 127.0.0.1",
+                server.listen
+            ),
+        );
+    }
+    notes.within(
+        &at("server", "body_bytes_max"),
+        server.body_bytes_max,
+        1024,
+        64 << 20,
+    );
+    let second = super::Period::secs(1);
+    let hour = super::Period::secs(3600);
+    notes.within(
+        &at("server", "request_timeout"),
+        server.request_timeout,
+        second,
+        hour,
+    );
+    notes.within(&at("server", "grace"), server.grace, second, hour);
+    notes.within(&at("sql", "rows_max"), sql.rows_max, 1, 10_000_000);
+    notes.within(&at("sql", "bytes_max"), sql.bytes_max, 1024, 1 << 30);
+    notes.within(
+        &at("sql", "cell_chars_max"),
+        sql.cell_chars_max,
+        16,
+        1 << 30,
+    );
+    notes.within(&at("sql", "concurrent_max"), sql.concurrent_max, 1, 100);
+    if sql.cell_chars_max > sql.bytes_max {
+        notes.add(
+            &at("sql", "cell_chars_max"),
+            "is more than `sql.bytes_max`: one value cannot be larger than the answer",
+        );
+    }
+    if sql.timeout > server.request_timeout {
+        notes.add(
+            &at("sql", "timeout"),
+            format!(
+                "is more than `server.request_timeout` ({}): the request would end first",
+                server.request_timeout
+            ),
+        );
+    }
+    let database = &config.database;
+    notes.within(
+        &at("database", "connections_max"),
+        database.connections_max,
+        2,
+        1000,
+    );
+    let own = [
+        ("data_dir", database.data_dir.is_some()),
+        ("port", database.port.is_some()),
+    ];
+    for (key, given) in own {
+        let (_, in_file) = at("database", "url").line(notes.text);
+        if given && in_file && database.url.is_some() {
+            notes.add(
+                &at("database", key),
+                "stands beside `database.url`: it is for Millpond's own server; give one or the other",
+            );
+        }
+    }
+    notes.within(
+        &at("retention", "history"),
+        config.retention.history,
+        hour,
+        super::Period::secs(3653 * 86_400),
+    );
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
+        notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
+    }
+}
+
+fn check_instance(instance: &InstanceConfig, place: &Place, base: &Path, notes: &mut Notes<'_>) {
+    if !is_name(&instance.name) {
+        notes.add(&place.key("name"), NAME_RULE);
+    }
+    for (key, currency) in [
+        ("currency", &instance.currency),
+        ("reporting_currency", &instance.reporting_currency),
+    ] {
+        if let Some(text) = currency
+            && !(text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()))
+        {
+            notes.add(
+                &place.key(key),
+                "must be three capital letters, such as \"AUD\"",
+            );
+        }
+    }
+    if let Some(url) = &instance.base_url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        notes.add(
+            &place.key("base_url"),
+            "must begin with https:// or http://",
+        );
+    }
+    if let Some(quiet) = &instance.quiet
+        && !is_hours(quiet)
+    {
+        notes.add(
+            &place.key("quiet"),
+            "must be hours in UTC, such as \"22:00-06:00\"",
+        );
+    }
+    if let Some(timeout) = instance.timeout {
+        let (least, most) = (super::Period::secs(1), super::Period::secs(600));
+        notes.within(&place.key("timeout"), timeout, least, most);
+    }
+    if let Some(concurrency) = instance.concurrency {
+        notes.within(&place.key("concurrency"), concurrency, 1, 1000);
+    }
+    check_limit(instance.limit, &place.key("limit"), notes);
+    if instance.resources.is_some() && instance.except.is_some() {
+        notes.add(
+            &place.key("except"),
+            "stands beside `resources`: give one or the other",
+        );
+    }
+    let connector = match load_connector(&instance.connector, base) {
+        Ok(connector) => connector,
+        Err(error) => {
+            notes.add(&place.key("connector"), error.to_string());
+            return;
+        }
+    };
+    check_resources(instance, &connector, place, notes);
+    check_connections(instance, &connector, place, notes);
+}
+
+fn check_resources(
+    instance: &InstanceConfig,
+    connector: &Connector,
+    place: &Place,
+    notes: &mut Notes<'_>,
+) {
+    let known: Vec<&str> = connector
+        .resources
+        .iter()
+        .map(|r| r.name.as_str())
+        .collect();
+    let mut expect = |place: Place, name: &str| {
+        if !known.contains(&name) {
+            notes.add(
+                &place,
+                format!(
+                    "`{name}` is no resource of `{}`. Resources: {}",
+                    connector.name,
+                    known.join(", ")
+                ),
+            );
+        }
+    };
+    for (key, names) in [
+        ("resources", &instance.resources),
+        ("except", &instance.except),
+    ] {
+        for (n, name) in names.iter().flatten().enumerate() {
+            expect(place.key(key).index(n), name);
+        }
+    }
+    for (n, schedule) in instance.schedules.iter().enumerate() {
+        let place = place.key("schedule").index(n);
+        expect(place.key("resource"), &schedule.resource);
+    }
+    for (n, schedule) in instance.schedules.iter().enumerate() {
+        let place = place.key("schedule").index(n);
+        let (least, most) = (super::Period::secs(1), super::Period::secs(366 * 86_400));
+        notes.within(&place.key("every"), schedule.every, least, most);
+        let twin = |other: &super::ScheduleConfig| {
+            other.resource == schedule.resource && other.kind == schedule.kind
+        };
+        if instance.schedules[..n].iter().any(twin) {
+            notes.add(&place, "there is another schedule for this job");
+        }
+    }
+}
+
+fn check_connections(
+    instance: &InstanceConfig,
+    connector: &Connector,
+    place: &Place,
+    notes: &mut Notes<'_>,
+) {
+    let wanted = connector.secret_names();
+    if instance.connections.len() > CONNECTIONS_MAX {
+        notes.add(
+            &place.key("connection"),
+            format!("there are more than {CONNECTIONS_MAX}"),
+        );
+    }
+    for (n, connection) in instance.connections.iter().enumerate() {
+        let place = place.key("connection").index(n);
+        if !is_name(&connection.name) {
+            notes.add(&place.key("name"), NAME_RULE);
+        }
+        let before = &instance.connections[..n];
+        if before.iter().any(|other| other.name == connection.name) {
+            notes.add(
+                &place.key("name"),
+                format!(
+                    "there is another connection `{}` of this instance",
+                    connection.name
+                ),
+            );
+        }
+        for name in &wanted {
+            if !connection.secrets.contains_key(*name) {
+                notes.add(
+                    &place.key("secrets"),
+                    format!(
+                        "`{name}` is missing. `{}` needs: {}",
+                        connector.name,
+                        wanted.join(", ")
+                    ),
+                );
+            }
+        }
+        for name in connection.secrets.keys() {
+            if !wanted.contains(&name.as_str()) {
+                notes.add(
+                    &place.key("secrets"),
+                    format!(
+                        "`{name}` is no secret of `{}`. It needs: {}",
+                        connector.name,
+                        wanted.join(", ")
+                    ),
+                );
+            }
+        }
+        if let Some(share) = connection.share
+            && !(share > 0.0 && share <= 1.0)
+        {
+            notes.add(
+                &place.key("share"),
+                format!("is {share}: must be above 0 and at most 1"),
+            );
+        }
+        check_limit(connection.limit, &place.key("limit"), notes);
+    }
+}
+
+fn check_limit(limit: Option<LimitConfig>, place: &Place, notes: &mut Notes<'_>) {
+    if let Some(limit) = limit {
+        notes.within(&place.key("calls"), limit.calls, 1, CALLS_MAX);
+        let (least, most) = (
+            super::Period(std::time::Duration::from_millis(10)),
+            super::Period::secs(86_400),
+        );
+        notes.within(&place.key("per"), limit.per, least, most);
+    }
+}
+
+const NAME_RULE: &str =
+    "must be a lower-case letter followed by at most 62 lower-case letters, digits or `-`";
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Whether `text` is `HH:MM-HH:MM`.
+pub(crate) fn is_hours(text: &str) -> bool {
+    let is_time = |time: &str| {
+        time.split_once(':').is_some_and(|(hour, minute)| {
+            let number = |text: &str, below: u32| {
+                text.len() == 2 && text.parse::<u32>().is_ok_and(|number| number < below)
+            };
+            number(hour, 24) && number(minute, 60)
+        })
+    };
+    text.split_once('-')
+        .is_some_and(|(from, to)| is_time(from) && is_time(to) && from != to)
+}
