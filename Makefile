@@ -1,0 +1,50 @@
+# The commands of the house. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+MILLPOND := $(TARGET_DIR)/release/millpond
+# More for `millpond demo`, as in: make demo DEMO_ARGS=--exit
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+# One test or a few, as in: make test TESTS=reader::
+TESTS ?=
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## mirror two simulated companies and ask what their API cannot answer
+	@scripts/setup demo
+	cargo build --release --locked -p millpond
+	$(MILLPOND) demo $(DEMO_ARGS)
+
+.PHONY: test
+test: ## run all tests, on a PostgreSQL of their own
+	@scripts/setup test
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	    set -x; cargo nextest run --workspace --locked --no-fail-fast --no-tests=pass $(TESTS); \
+	else \
+	    set -x; cargo test --workspace --locked --all-targets --no-fail-fast -- $(TESTS); \
+	fi
+	@if [ -z "$(TESTS)" ]; then set -x; cargo test --workspace --locked --doc; fi
+
+.PHONY: check
+check: ## format, lints, docs and the house rules
+	@scripts/setup build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	scripts/house-rules
+
+.PHONY: bench-mirror
+bench-mirror: ## mirror 200,000 records, beside COPY and a plain fetch
+	@scripts/setup demo
+	cargo build --release --locked -p millpond
+	$(MILLPOND) bench mirror $(BENCH_ARGS)
+
+.PHONY: bench-query
+bench-query: ## ask 250,000 sales and a million documents
+	@scripts/setup demo
+	cargo build --release --locked -p millpond
+	$(MILLPOND) bench query $(BENCH_ARGS)
