@@ -37,6 +37,8 @@ const DATABASE: &str = "millpond";
 const POLL: Duration = Duration::from_millis(20);
 /// How long [`PrivateCluster::stop`] waits for the server to end.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(90);
+/// How long other users must be seen before they are believed.
+const USERS_SEEN_FOR: Duration = Duration::from_millis(300);
 
 /// How to run a private cluster. [`Settings::new`] has what nearly everybody wants.
 #[derive(Debug, Clone)]
@@ -199,9 +201,16 @@ impl PrivateCluster {
         }
         let pgdata = self.layout.pgdata();
         let deadline = Instant::now() + STOP_WAIT_MAX;
+        let mut used_since = None;
         while self.server.is_running(&pgdata) {
             if keeper::has_users(&self.layout, &self.account)? {
-                return Ok(Stopped::LeftRunning);
+                // A process that another thread of ours is starting holds copies of our files for a moment.
+                let since = *used_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > USERS_SEEN_FOR {
+                    return Ok(Stopped::LeftRunning);
+                }
+            } else {
+                used_since = None;
             }
             if Instant::now() > deadline {
                 return Err(PrivateError::StillRunning {

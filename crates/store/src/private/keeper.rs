@@ -72,6 +72,7 @@ pub(super) fn start(
     let fifo = layout.fifo();
     make_fifo(&fifo, account)?;
     remove_if_there(&layout.ending())?;
+    Layout::write_private(&layout.keeper(), SCRIPT, account)?;
     // The reader first: a writer that does not block needs one.
     let reader = open_fifo(&fifo, OFlags::RDONLY).map_err(PrivateError::io("open", &fifo))?;
     let pipe = open_fifo(&fifo, OFlags::WRONLY).map_err(PrivateError::io("open", &fifo))?;
@@ -84,7 +85,7 @@ pub(super) fn start(
 
     let mut child = account
         .command("sh", &layout.root)
-        .args(["-c", SCRIPT, "millpond-keeper"])
+        .arg(layout.keeper())
         .arg(pg_ctl)
         .arg(layout.pgdata())
         .arg(layout.log())

@@ -43,6 +43,11 @@ impl Layout {
         self.root.join("users.fifo")
     }
 
+    /// The keeper's script.
+    pub fn keeper(&self) -> PathBuf {
+        self.root.join("keeper.sh")
+    }
+
     /// There while the keeper considers ending the server.
     pub fn ending(&self) -> PathBuf {
         self.root.join("ending")

@@ -14,6 +14,8 @@ use store::private::{PrivateCluster, PrivateError, Settings, Stopped};
 
 /// How long a condition outside the test may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How often it is looked at.
+const POLL: Duration = Duration::from_millis(5);
 
 /// A data directory that the server's user can reach, also when the tests run as root.
 fn data_dir() -> tempfile::TempDir {
@@ -36,7 +38,7 @@ async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
             Instant::now() < deadline,
             "{what} did not happen within {DEADLINE:?}"
         );
-        tokio::task::yield_now().await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -81,7 +83,7 @@ fn keeper_pid(dir: &tempfile::TempDir) -> i32 {
     let mut pids = processes.filter_map(|entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let arguments = fs::read_to_string(entry.path().join("cmdline")).ok()?;
-        (arguments.contains("millpond-keeper")
+        (arguments.contains("keeper.sh")
             && arguments.split('\0').any(|argument| argument == wanted))
         .then_some(pid)
     });
