@@ -1,0 +1,4 @@
+//! The mirror against simulated upstreams and a real PostgreSQL.
+
+mod house;
+mod whole;
