@@ -62,6 +62,8 @@ fn render(socket_dir: &Path, port: u16, memory_mib: u64, durable: bool, lz4: boo
          jit = off\n\
          log_min_messages = warning\n\
          lc_messages = 'C'\n\
+         # The owner is called as our schema is, which \"$user\" would put first.\n\
+         search_path = 'public'\n\
          log_line_prefix = '%m [%p] %u@%d '\n\
          timezone = 'UTC'\n"
     );

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection, Row};
@@ -184,6 +185,61 @@ async fn a_start_while_the_last_user_leaves_gets_a_server_that_stays() {
         for _ in 0..2 {
             assert_eq!(query_one(&cluster.url(), "SELECT 'here'").await, "here");
         }
+    }
+    cluster.stop().await.unwrap();
+}
+
+/// Not a test of its own: what the next one starts, to kill it.
+#[tokio::test]
+async fn holds_a_server_for_the_test_that_started_this_process() {
+    let Some(dir) = std::env::var_os("MILLPOND_TEST_HOLD") else {
+        return;
+    };
+    let cluster = PrivateCluster::start(Settings::new(dir)).await.unwrap();
+    println!("holding {}", cluster.server_pid());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn the_server_of_a_killed_process_ends_unless_another_uses_it() {
+    let dir = data_dir();
+    let hold = || {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "private::holds_a_server_for_the_test_that_started_this_process",
+            ])
+            .arg("--nocapture")
+            .env("MILLPOND_TEST_HOLD", settings(&dir).data_dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let said = lines
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("holding ")?.1.to_owned()));
+        (child, said.unwrap().parse::<i32>().unwrap())
+    };
+    let (mut first, pid) = hold();
+    let (mut second, same) = hold();
+    assert_eq!(pid, same);
+    // Child::kill is SIGKILL: no destructor runs.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let third = PrivateCluster::start(settings(&dir)).await.unwrap();
+    assert_eq!(third.server_pid(), pid);
+    assert_eq!(third.stop().await.unwrap(), Stopped::LeftRunning);
+    second.kill().unwrap();
+    second.wait().unwrap();
+    wait_until("the end of the server", || !is_alive(pid)).await;
+}
+
+#[tokio::test]
+async fn a_database_of_the_cluster_can_be_migrated_again_and_again() {
+    let dir = data_dir();
+    let cluster = PrivateCluster::start(settings(&dir)).await.unwrap();
+    for _ in 0..2 {
+        store::Store::open(&cluster.url(), 2).await.unwrap();
     }
     cluster.stop().await.unwrap();
 }
