@@ -137,7 +137,20 @@ impl Cutter {
 
     /// Cuts the answer to a fetch of one record, which may stand in an array.
     pub(crate) fn cut_single(&self, body: &Bytes) -> Result<Cut, CutError> {
-        self.cut(body, &self.single)
+        let cut = self.cut(body, &self.single)?;
+        if cut.has_records || cut.error.is_some() || self.single.bare {
+            return Ok(cut);
+        }
+        // Some APIs leave the envelope away when one record was asked for.
+        let bare = self.cut(
+            body,
+            &Envelope {
+                wants: self.single.wants.clone(),
+                bare: true,
+            },
+        )?;
+        let is_record = bare.records.len() == 1 && bare.records[0].id.is_some();
+        Ok(if is_record { bare } else { cut })
     }
 
     fn cut(&self, body: &Bytes, envelope: &Envelope) -> Result<Cut, CutError> {
@@ -260,7 +273,9 @@ impl Walk<'_> {
                 self.record(scanner, found)?;
                 self.cut.has_records = true;
             }
-            _ => {
+            next => {
+                // An API may say null where it has no record.
+                self.cut.has_records = next == b'n';
                 scanner.value()?;
             }
         }

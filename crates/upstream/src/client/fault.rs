@@ -112,3 +112,6 @@ fn refused_certificate(error: &rustls::Error) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,9 @@ impl Client {
                     error: Some((code, message)),
                     ..
                 } => Err(Misread::ErrorInside { code, message }),
-                cut => Ok(cut),
+                // What is no record at all must never pass for "there is none".
+                cut if cut.has_records => Ok(cut),
+                _ => Err(Misread::Unusable("no record".to_owned())),
             }
         };
         let (answer, cut) = match self.exchange(&call, &read).await {
@@ -377,6 +379,10 @@ fn set(query: &mut Vec<(String, String)>, name: &str, value: String) {
 }
 
 fn fill(endpoint: &Endpoint, id: &str) -> Result<String, String> {
+    // Even encoded, these are steps in a path and no segments.
+    if matches!(id, "." | "..") && endpoint.path.places().next().is_some() {
+        return Err(format!("`{id}` cannot be an id in a path"));
+    }
     let encoded = encode_segment(id);
     endpoint
         .path
@@ -397,14 +403,11 @@ fn fill_query(query: &mut Vec<(String, String)>, endpoint: &Endpoint, id: &str) 
     }
 }
 
-/// An id as one segment of a path. A dot alone would climb, so everything unusual is encoded.
+/// An id as one segment of a path: what could end the segment or begin a query is encoded.
 fn encode_segment(id: &str) -> String {
     let mut encoded = String::with_capacity(id.len());
     for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'~')
-            || (byte == b'.' && id.len() > 2)
-        {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'.') {
             encoded.push(char::from(byte));
         } else {
             encoded.push_str(&format!("%{byte:02X}"));

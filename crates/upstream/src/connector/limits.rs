@@ -55,7 +55,7 @@ impl Limits {
                 "calls_per_minute",
                 "stands beside `calls` and `per`: give one or the other",
             );
-        } else if !has_minute && !(table.has("calls") && table.has("per")) {
+        } else if !(has_minute || table.has("calls") && table.has("per")) {
             table.problem(
                 "calls",
                 "is missing: give `calls_per_minute`, or `calls` and `per`",

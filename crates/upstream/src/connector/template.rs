@@ -75,10 +75,7 @@ impl Template {
     /// # Errors
     ///
     /// The name of a place for which `value` has nothing.
-    pub fn fill<'t, V: AsRef<str>>(
-        &'t self,
-        value: impl Fn(&str) -> Option<V>,
-    ) -> Result<String, &'t str> {
+    pub fn fill<V: AsRef<str>>(&self, value: impl Fn(&str) -> Option<V>) -> Result<String, &str> {
         let mut filled = String::with_capacity(self.text.len() + 32);
         for part in &self.parts {
             match part {

@@ -96,6 +96,34 @@ fn a_missing_list_is_told_from_an_empty_one() {
 }
 
 #[test]
+fn one_record_is_found_with_or_without_its_envelope() {
+    let cutter = cutter(
+        "records_at = \"Things\"\nkey = \"ID\"\nget = \"thing?ID={id}\"\nget_at = \"Things\"",
+    );
+    let ids = |body: &str| {
+        let cut = cutter.cut_single(&Bytes::from(body.to_owned())).unwrap();
+        (
+            cut.has_records,
+            cut.records
+                .into_iter()
+                .filter_map(|record| record.id)
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(
+        ids(r#"{"Things":[{"ID":"1"}]}"#),
+        (true, vec!["1".to_owned()])
+    );
+    assert_eq!(
+        ids(r#"{"Things":{"ID":"1"}}"#),
+        (true, vec!["1".to_owned()])
+    );
+    assert_eq!(ids(r#"{"ID":"1"}"#), (true, vec!["1".to_owned()]));
+    assert_eq!(ids(r#"{"Things":[]}"#), (true, vec![]));
+    assert_eq!(ids(r#"{"Something":"else"}"#), (false, vec![]));
+}
+
+#[test]
 fn totals_and_tokens_are_found_where_the_connector_says() {
     let in_record = cutter(
         "records_at = \"Things\"\nkey = \"ID\"\npaging = { kind = \"page\", param = \"p\", total_in_record = \"TotalCount\" }",

@@ -275,6 +275,3 @@ impl Drop for Place<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
