@@ -74,8 +74,8 @@ pub(crate) async fn arrival<V>(
     });
     Landing {
         outcome,
-        confirmed: false,
         began: 0,
+        current_at: 0,
     }
 }
 
@@ -116,8 +116,8 @@ impl<V: Cacheable> Drop for Run<V> {
             outcome: Err(LoadError::Stopped {
                 key: self.key.logical().into(),
             }),
-            confirmed: false,
             began: self.began,
+            current_at: self.began,
         });
     }
 }
@@ -132,7 +132,8 @@ impl<V: Cacheable> Run<V> {
         let permit = match self.permit().await {
             Ok(permit) => permit,
             Err((entry, source)) => {
-                self.land(Ok((entry, source)), false);
+                let began = self.began;
+                self.land(Ok((entry, source)), began);
                 return;
             }
         };
@@ -310,6 +311,10 @@ impl<V: Cacheable> Run<V> {
         ));
         let keepable = fate.is_ok();
         let epoch = inner.flights.epoch(self.key.name.hash);
+        // Sent before it is known whether the lease still holds: if it does, nobody had invalidated the
+        // key at this point, and a reader that came earlier may have the value. One that comes while
+        // the reply is under way may not: the key may have been invalidated since.
+        let sent = inner.flights.next();
         let confirmed = match (&permit, &inner.remote) {
             (Permit::Lease(token), Some(remote)) => {
                 let name = self.key.name.text.clone();
@@ -367,7 +372,8 @@ impl<V: Cacheable> Run<V> {
                 rules.counters.reject(Reject::Invalidated);
             }
         }
-        self.land(Ok((entry, Source::Loader)), confirmed);
+        let current_at = self.current_at(&permit, confirmed, sent);
+        self.land(Ok((entry, Source::Loader)), current_at);
     }
 
     /// How long the value is to be kept and what of it, or why not.
@@ -415,6 +421,7 @@ impl<V: Cacheable> Run<V> {
     async fn stand_in(mut self, permit: Permit, error: LoadError) {
         let inner = self.cache.inner.clone();
         let mut patience = self.seen.patience;
+        let sent = inner.flights.next();
         let confirmed = match (&permit, &inner.remote) {
             (Permit::Lease(token), Some(remote)) => {
                 remote
@@ -431,14 +438,27 @@ impl<V: Cacheable> Run<V> {
             .take()
             .filter(|entry| entry.is_kept(inner.clock.uptime()));
         let current = inner.flights.leave(&self.key.name, &self.flight, || {});
+        let current_at = self.current_at(&permit, confirmed, sent);
         match stale {
             // Whatever was invalidated meanwhile is gone, not stale.
-            Some(entry) if confirmed && current => self.land(Ok((entry, Source::Stale)), true),
-            _ => self.land(Err(error), confirmed),
+            Some(entry) if confirmed && current => {
+                self.land(Ok((entry, Source::Stale)), current_at);
+            }
+            _ => self.land(Err(error), current_at),
         }
     }
 
-    fn land(self, outcome: Result<(Arc<Entry<V>>, Source), LoadError>, confirmed: bool) {
+    /// Until when the result is known to have been current.
+    fn current_at(&self, permit: &Permit, confirmed: bool, sent: u64) -> u64 {
+        match permit {
+            // Whoever comes after an invalidation in this process does not find the flight.
+            Permit::Own => u64::MAX,
+            Permit::Lease(_) if confirmed => sent,
+            _ => self.began,
+        }
+    }
+
+    fn land(self, outcome: Result<(Arc<Entry<V>>, Source), LoadError>, current_at: u64) {
         self.cache
             .inner
             .flights
@@ -446,8 +466,8 @@ impl<V: Cacheable> Run<V> {
         let outcome = outcome.map(|(entry, source)| (entry as Arc<dyn Any + Send + Sync>, source));
         self.flight.land(Landing {
             outcome,
-            confirmed,
             began: self.began,
+            current_at,
         });
     }
 }

@@ -21,10 +21,10 @@ const SHARDS: usize = 64;
 pub(crate) struct Landing {
     /// The entry, of the key's value type, and where it came from.
     pub outcome: Result<(Arc<dyn Any + Send + Sync>, Source), LoadError>,
-    /// Whether the shared store confirmed that nobody invalidated the key while the flight lasted.
-    pub confirmed: bool,
-    /// When the flight last knew that nothing older than its answer was being served.
+    /// When the load began.
     pub began: u64,
+    /// Until when the answer is known to have been current: readers that began before may take it.
+    pub current_at: u64,
 }
 
 impl Landing {
@@ -32,7 +32,7 @@ impl Landing {
     /// invalidation acknowledged before the reader came. Failures are taken by everybody, or ten
     /// thousand waiters would each try again.
     pub fn suits(&self, began: u64) -> bool {
-        self.outcome.is_err() || self.confirmed || self.began > began
+        self.outcome.is_err() || self.current_at > began
     }
 }
 

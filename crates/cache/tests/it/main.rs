@@ -1,10 +1,16 @@
 //! The cache from outside: every store, real servers, real outages.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop there"
+)]
+
 mod compile_fail;
 mod conformance;
 mod garbage;
 mod kit;
 mod loads;
+mod logs;
 mod netbox;
 mod outage;
 mod replay;

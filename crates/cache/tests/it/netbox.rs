@@ -31,7 +31,6 @@ pub struct Netbox {
     weather: watch::Sender<Weather>,
     /// Bytes that the cache sent, whatever became of them.
     sent: Arc<AtomicU64>,
-    accepted: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
@@ -40,12 +39,11 @@ impl Netbox {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (weather, watching) = watch::channel(Weather::Fair);
-        let (sent, accepted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (counting, accepting) = (sent.clone(), accepted.clone());
+        let sent = Arc::new(AtomicU64::new(0));
+        let counting = sent.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                accepting.fetch_add(1, SeqCst);
                 tokio::spawn(carry(
                     client,
                     socket.clone(),
@@ -58,7 +56,6 @@ impl Netbox {
             address,
             weather,
             sent,
-            accepted,
             task: task.abort_handle(),
         }
     }
@@ -73,10 +70,6 @@ impl Netbox {
 
     pub fn sent(&self) -> u64 {
         self.sent.load(SeqCst)
-    }
-
-    pub fn accepted(&self) -> u64 {
-        self.accepted.load(SeqCst)
     }
 }
 
@@ -105,8 +98,6 @@ async fn carry(
         tokio::select! {
             changed = weather.changed() => {
                 if changed.is_err() || *weather.borrow() == Weather::Refuse {
-                    // Both sockets are dropped: the cache sees a reset or an end.
-                    let _ = client.set_linger(Some(Duration::ZERO));
                     return;
                 }
             }

@@ -1,0 +1,5 @@
+use cache::{Tenant, User};
+
+fn main() {
+    let _ = User { tenant: Tenant("acme") };
+}
