@@ -66,8 +66,9 @@ pub(crate) struct OrderInfo<'a> {
 
 impl OrderInfo<'_> {
     /// Whether no line can be assembled and no SKU stands on two lines.
-    pub fn plain(&self) -> bool {
+    pub fn plain(&self, bills: &Bills) -> bool {
         self.closure.len() == self.lines.len()
+            && self.lines.iter().all(|line| bills.of[line.sku].is_none())
     }
 }
 

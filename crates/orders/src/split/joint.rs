@@ -29,18 +29,7 @@ pub(crate) fn improve(
         if cells <= 3 * CELLS_MAX
             && let Some(mut x) = point(&mut model, &start)
         {
-            match world.input.config.scope {
-                Scope::Sequence => {
-                    for ask in 0..group.len() {
-                        serve(&mut model, ask, &mut x);
-                    }
-                }
-                Scope::Joint => {
-                    let unfilled: Expr =
-                        (0..group.len()).flat_map(|ask| model.unfilled(ask)).collect();
-                    model.improve(unfilled, &mut x);
-                }
-            }
+            serve_all(&mut model, group.len(), &mut x);
             for &term in &world.input.config.efficiency {
                 let objective = model.term(term);
                 model.improve(objective, &mut x);
@@ -56,8 +45,19 @@ pub(crate) fn improve(
     wave::improve(world, stock, group, start)
 }
 
+/// Gives the first `count` asks their best service, one after another or as one tier.
+pub(crate) fn serve_all(model: &mut Model<'_>, count: usize, x: &mut Vec<i64>) {
+    match model.world.input.config.scope {
+        Scope::Sequence => (0..count).for_each(|ask| serve(model, ask, x)),
+        Scope::Joint => {
+            let unfilled: Expr = (0..count).flat_map(|ask| model.unfilled(ask)).collect();
+            model.improve(unfilled, x);
+        }
+    }
+}
+
 /// Gives order `ask` its best service, keeping what is fixed already.
-pub(crate) fn serve(model: &mut Model<'_>, ask: usize, x: &mut Vec<i64>) {
+fn serve(model: &mut Model<'_>, ask: usize, x: &mut Vec<i64>) {
     let order = model.order(ask);
     let lines: Vec<(i64, i64)> =
         model.world.orders[order].lines.iter().map(|line| (line.qty, line.weight)).collect();

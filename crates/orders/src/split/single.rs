@@ -1,6 +1,6 @@
 //! One order on the stock that is left: every set of locations where that is few, a search otherwise.
 
-use crate::input::{Complete, Term};
+use crate::input::{Complete, Scope, Term};
 use crate::model::{Ask, Model, Shape, Use};
 use crate::stock::Stock;
 use crate::world::World;
@@ -33,7 +33,7 @@ fn search(world: &World<'_>, stock: &Stock, order: usize) -> (Vec<Use>, bool) {
             None => return (Vec::new(), false),
         }
     }
-    super::joint::serve(&mut model, 0, &mut x);
+    super::joint::serve_all(&mut model, 1, &mut x);
     for &term in &world.input.config.efficiency {
         let objective = model.term(term);
         model.improve(objective, &mut x);
@@ -66,7 +66,10 @@ impl Plain {
     /// locations or too large numbers for this way.
     pub fn new(world: &World<'_>, stock: &Stock, order: usize) -> Option<Self> {
         let info = &world.orders[order];
-        if !info.plain() || world.claims.hard_of.contains_key(&order) {
+        if !info.plain(&world.bills) || world.claims.hard_of.contains_key(&order) {
+            return None;
+        }
+        if info.lines.iter().any(|line| line.weight == 0) {
             return None;
         }
         let scale = scale(world)?;
@@ -86,7 +89,10 @@ impl Plain {
                 units.push(there);
             }
         }
-        if places.len() > PLACES_MAX {
+        let left = info.shipments_left.map_or(usize::MAX, |left| left.max(0) as usize);
+        // Without sequence, lines of equal total are a choice that efficiency makes.
+        let chooses = world.input.config.scope == Scope::Joint && left < places.len();
+        if places.len() > PLACES_MAX || chooses {
             return None;
         }
         let mut lines = Vec::new();
@@ -114,7 +120,6 @@ impl Plain {
                 })
             })
             .collect();
-        let left = info.shipments_left.map_or(usize::MAX, |left| left.max(0) as usize);
         Some(Self { order, places, open, lines, sets_max: left })
     }
 
@@ -136,12 +141,13 @@ impl Plain {
             return None;
         }
         // Sets in the order of what opening them costs: the search ends when that alone is too much.
-        let units: i128 = self
+        let least: Vec<i128> = self
             .lines
             .iter()
             .zip(&fills)
-            .map(|(line, &fill)| walk(line, fill, u32::MAX, |_, _| {}).map_or(0, |cost| cost))
-            .sum();
+            .map(|(line, &fill)| walk(line, fill, u32::MAX, |_, _| {}).unwrap_or(0))
+            .collect();
+        let units: i128 = least.iter().sum();
         let mut sets: Vec<(i128, u32)> = (1..1u32 << self.places.len())
             .filter(|set| set.count_ones() as usize <= self.sets_max)
             .map(|set| (self.opening(set), set))
@@ -152,10 +158,11 @@ impl Plain {
             if best.as_ref().is_some_and(|(cost, _)| opening + units > *cost) {
                 break;
             }
-            let mut cost = opening;
-            for (line, &fill) in self.lines.iter().zip(&fills) {
+            // What is known of the lines seen, and the least that the others cost.
+            let mut cost = opening + units;
+            for ((line, &fill), least) in self.lines.iter().zip(&fills).zip(&least) {
                 match walk(line, fill, set, |_, _| {}) {
-                    Some(more) => cost += more,
+                    Some(more) => cost += more - least,
                     None => continue 'sets,
                 }
                 if best.as_ref().is_some_and(|(best, _)| cost > *best) {

@@ -1,4 +1,7 @@
 //! The crate from outside: worked examples, properties, forms.
 
 mod build;
+mod exactness;
+mod oracle;
+mod tape;
 mod worked_examples;
