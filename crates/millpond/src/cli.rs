@@ -7,6 +7,9 @@ mod connector;
 mod records;
 mod runs;
 mod schedule;
+pub(crate) mod serve;
+mod sql;
+pub(crate) mod sync;
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 
@@ -49,6 +52,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
+    Worker(serve::Worker),
+    Sync(sync::Sync),
+    Status(sync::StatusArgs),
+    Verify(sync::Verify),
+    Sql(sql::Sql),
     Get(records::Get),
     Search(records::Search),
     Runs(runs::Runs),
@@ -116,6 +125,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, environment: Environment) 
 impl Command {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
+            Self::Serve(serve) => serve.run(context).await,
+            Self::Worker(worker) => worker.run(context).await,
+            Self::Sync(sync) => sync.run(context).await,
+            Self::Status(status) => status.run(context).await,
+            Self::Verify(verify) => verify.run(context).await,
+            Self::Sql(sql) => sql.run(context).await,
             Self::Get(get) => get.run(context).await,
             Self::Search(search) => search.run(context).await,
             Self::Runs(runs) => runs.run(context).await,
@@ -143,7 +158,7 @@ fn report(error: &anyhow::Error) -> Exit {
     if closed {
         return Exit::Done;
     }
-    eprintln!("error: {}", chain(error));
+    eprintln!("error: {}", chain_of(error.as_ref()));
     if let Some(advice) = advice(error) {
         eprintln!("hint: {advice}");
     }
@@ -151,17 +166,17 @@ fn report(error: &anyhow::Error) -> Exit {
     if is_usage { Exit::Usage } else { Exit::Failed }
 }
 
-/// Each cause once: some errors of libraries repeat theirs.
-pub(crate) fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
+/// An error and its causes, each once: some errors of libraries repeat theirs.
+pub(crate) fn chain_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
             text.push_str(": ");
-            text.push_str(&cause);
+            text.push_str(&said);
         }
+        source = cause.source();
     }
     text
 }

@@ -65,7 +65,7 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
 }
 
 /// Each secret that is not to be had, in a sentence.
-pub(crate) fn missing_secrets(config: &crate::config::Config, secrets: &Secrets) -> Vec<String> {
+pub(super) fn missing_secrets(config: &crate::config::Config, secrets: &Secrets) -> Vec<String> {
     let mut missing = Vec::new();
     let mut look = |key: String, reference| {
         if let Err(why) = secrets.resolve(reference) {

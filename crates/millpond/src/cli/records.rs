@@ -4,22 +4,28 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use mirror::{ReadAnswer, ReadAsk};
 use serde::Serialize;
 use store::{
-    ResourceName,
-    read::{Criterion, RecordRow, Search as Question},
+    ResourceName, Store,
+    read::{Criterion, Search as Question},
 };
 
 use super::Context;
 use crate::{
+    config::{Loaded, Period},
     feed::feed_of,
-    output::{Exit, Table, ago},
+    instances::open_mirror,
+    output::{Exit, Table, age, ago},
 };
 
 /// Former versions that are printed at the most.
 const HISTORY_MAX: i64 = 1000;
 
 /// One record
+///
+/// By default out of the mirror as it is, at no upstream call. With --max-age or --fresh, at most one call is spent
+/// when the mirror's record is older.
 #[derive(Debug, Args)]
 pub(super) struct Get {
     /// The resource, such as cin7.sale
@@ -28,6 +34,12 @@ pub(super) struct Get {
     instance: String,
     /// The record's id
     id: String,
+    /// Ask upstream first when the mirror's record is older than this, such as 5m
+    #[arg(long, value_name = "AGE")]
+    max_age: Option<Period>,
+    /// Ask upstream in any case
+    #[arg(long, conflicts_with = "max_age")]
+    fresh: bool,
     /// Print its former versions too, newest first
     #[arg(long)]
     history: bool,
@@ -37,11 +49,7 @@ impl Get {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let (loaded, database) = context.open().await?;
         let store = &database.store;
-        let feed = feed_of(&self.resource, &loaded.config, &loaded.base);
-        let record = store
-            .find_record(&self.resource, &self.instance, &self.id, &feed)
-            .await?;
-        let Some(record) = record else {
+        let Some(record) = self.read(context, &loaded, store).await? else {
             eprintln!(
                 "{} of {} has no record `{}`",
                 self.resource, self.instance, self.id
@@ -51,7 +59,7 @@ impl Get {
         #[derive(Serialize)]
         struct Answer {
             #[serde(flatten)]
-            record: RecordRow,
+            record: ReadAnswer,
             #[serde(skip_serializing_if = "Option::is_none")]
             history: Option<Vec<store::read::RecordVersion>>,
         }
@@ -65,16 +73,20 @@ impl Get {
         };
         let answer = Answer { record, history };
         context.output.answer(&answer, || {
-            let record = &answer.record;
+            let record = &answer.record.record;
             let now = jiff::Timestamp::now();
+            if let Some(stale) = &answer.record.stale {
+                eprintln!("older than asked for: {stale}");
+            }
             let mut text = format!(
-                "{} {} {}  version {}  as of {} ({} ago){}\n{}\n",
+                "{} {} {}  version {}  as of {} ({} ago), from {}{}\n{}\n",
                 record.resource,
                 record.instance,
                 record.id,
                 record.version,
                 record.as_of,
                 ago(record.as_of, now),
+                answer.record.source,
                 record
                     .deleted_at
                     .map(|at| format!("  gone upstream since {at}"))
@@ -94,6 +106,36 @@ impl Get {
         })?;
         database.close().await;
         Ok(Exit::Done)
+    }
+}
+
+impl Get {
+    async fn read(
+        &self,
+        context: &Context,
+        loaded: &Loaded,
+        store: &Store,
+    ) -> anyhow::Result<Option<ReadAnswer>> {
+        if self.fresh || self.max_age.is_some() {
+            let mirror = open_mirror(loaded, &context.environment, store.clone()).await?;
+            let ask = ReadAsk {
+                max_age: self.max_age.map(|age| age.0),
+                fresh: self.fresh,
+            };
+            return Ok(mirror
+                .read(&self.resource, &self.instance, &self.id, ask)
+                .await?);
+        }
+        let feed = feed_of(&self.resource, &loaded.config, &loaded.base);
+        let found = store
+            .find_record(&self.resource, &self.instance, &self.id, &feed)
+            .await?;
+        Ok(found.map(|record| ReadAnswer {
+            source: "mirror",
+            age_secs: age(record.as_of, jiff::Timestamp::now()).as_secs_f64(),
+            stale: None,
+            record,
+        }))
     }
 }
 

@@ -1,0 +1,183 @@
+//! `millpond serve` and `millpond worker`: the processes that stay.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use mirror::{Listener, Mirror};
+use store::Store;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Usage, config::missing_secrets};
+use crate::{
+    config::Loaded,
+    database::Database,
+    http::{self, App, guard::ApiKeys},
+    instances::open_mirror,
+    logging,
+    output::Exit,
+    secrets::Secrets,
+    signals::stop_on_signals,
+};
+
+/// How often the past beyond `retention.history` is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// Keep the mirror in sync, and answer over HTTP
+///
+/// Any number of servers and workers may share one database: leases in PostgreSQL see to it that each job runs once.
+/// Ctrl-C or SIGTERM finishes what is under way within `server.grace`; a second one stops at once.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Address and port, instead of `server.listen`
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Answer only; workers elsewhere keep the mirror in sync
+    #[arg(long)]
+    no_sync: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let mut loaded = context.load()?;
+        if let Some(listen) = self.listen {
+            loaded.config.server.listen = listen;
+            let is_open = !listen.ip().is_loopback() && loaded.config.server.api_keys.is_empty();
+            if is_open {
+                let message = format!(
+                    "{listen} can be reached by others: name at least one key in `server.api_keys`, or listen on \
+                     127.0.0.1"
+                );
+                return Err(Usage(message).into());
+            }
+        }
+        let (stop, secrets) = begin(&loaded, context)?;
+        let keys = api_keys(&loaded, &secrets)?;
+        let listener = http::bind(loaded.config.server.listen).await?;
+        let database = Database::open(&loaded, &context.environment).await?;
+        let mirror = open_mirror(&loaded, &context.environment, database.store.clone()).await?;
+        let worker = (!self.no_sync).then(|| work(&mirror, &loaded, &stop));
+        let served = answer(mirror, &loaded, keys, listener, &stop).await;
+        stop.cancel();
+        if let Some(worker) = worker {
+            finish(worker, loaded.config.server.grace.0).await;
+        }
+        database.close().await;
+        served?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Keep the mirror in sync, without answering
+#[derive(Debug, Args)]
+pub(super) struct Worker {}
+
+impl Worker {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let loaded = context.load()?;
+        let (stop, _) = begin(&loaded, context)?;
+        if loaded.config.instances.is_empty() {
+            let message =
+                "there is no [[instance]] to keep in sync; `millpond config example` shows one";
+            return Err(Usage(message.to_owned()).into());
+        }
+        let database = Database::open(&loaded, &context.environment).await?;
+        let mirror = open_mirror(&loaded, &context.environment, database.store.clone()).await?;
+        let worker = work(&mirror, &loaded, &stop);
+        stop.cancelled().await;
+        finish(worker, loaded.config.server.grace.0).await;
+        database.close().await;
+        Ok(Exit::Done)
+    }
+}
+
+/// Starts the log, listens to signals, and sees to it that no secret is missing.
+fn begin(loaded: &Loaded, context: &Context) -> anyhow::Result<(CancellationToken, Secrets)> {
+    logging::start(&loaded.config.logs);
+    let secrets = Secrets::new(context.environment.clone(), &loaded.base);
+    let missing = missing_secrets(&loaded.config, &secrets);
+    if !missing.is_empty() {
+        return Err(Usage(missing.join("\n")).into());
+    }
+    let stop = stop_on_signals().context("cannot listen to signals")?;
+    Ok((stop, secrets))
+}
+
+fn api_keys(loaded: &Loaded, secrets: &Secrets) -> anyhow::Result<ApiKeys> {
+    let keys = loaded.config.server.api_keys.iter();
+    let keys: Result<Vec<_>, String> = keys.map(|key| secrets.resolve(key)).collect();
+    Ok(ApiKeys::new(keys.map_err(Usage)?))
+}
+
+/// Answers requests until `stop`.
+pub(crate) async fn answer(
+    mirror: Mirror,
+    loaded: &Loaded,
+    keys: ApiKeys,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener
+        .local_addr()
+        .context("cannot tell our own address")?;
+    let instances = mirror.instances().join(", ");
+    let app = App::open(mirror, &loaded.config, keys, stop.clone()).await?;
+    tracing::info!("millpond answers at http://{address}; instances: {instances}");
+    http::serve(app, listener, loaded.config.server.grace.0).await
+}
+
+/// Keeps the mirror in sync, and forgets what is older than configuration wants, until `stop`.
+fn work(mirror: &Mirror, loaded: &Loaded, stop: &CancellationToken) -> JoinHandle<()> {
+    let (mirror, stop) = (mirror.clone(), stop.clone());
+    let history = loaded.config.retention.history.0;
+    let listener: Listener = Arc::new(|progress| http::metrics::count_progress(&progress));
+    let owner = owner();
+    tokio::spawn(async move {
+        let store = mirror.store().clone();
+        let worked = mirror.work(&owner, stop.clone(), Some(listener));
+        let forgotten = forget(&store, history, &stop);
+        let (worked, ()) = tokio::join!(worked, forgotten);
+        if let Err(error) = worked {
+            tracing::error!(error = super::chain_of(&error), "the worker has ended");
+        }
+    })
+}
+
+async fn forget(store: &Store, history: Duration, stop: &CancellationToken) {
+    loop {
+        match jiff::Timestamp::now().checked_sub(history) {
+            Ok(before) => match store.forget_before(before).await {
+                Ok((0, 0)) => {}
+                Ok((changes, versions)) => {
+                    tracing::info!(changes, versions, "forgot what is older than {before}");
+                }
+                Err(error) => {
+                    tracing::warn!(error = super::chain_of(&error), "could not forget the past");
+                }
+            },
+            Err(error) => tracing::warn!(%error, "`retention.history` reaches beyond time"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+        }
+    }
+}
+
+async fn finish(worker: JoinHandle<()>, grace: Duration) {
+    let abort = worker.abort_handle();
+    if tokio::time::timeout(grace, worker).await.is_err() {
+        abort.abort();
+        tracing::warn!(
+            "runs under way were cut off {grace:?} after the order to stop; their leases run out"
+        );
+    }
+}
+
+/// How this process is called in leases and runs: machine and process id.
+pub(crate) fn owner() -> String {
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_string_lossy().into_owned();
+    format!("{machine}:{}", std::process::id())
+}

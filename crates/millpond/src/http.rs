@@ -1,0 +1,193 @@
+//! The HTTP API: what can be asked of a mirror over the network.
+
+pub mod error;
+pub mod guard;
+mod journal;
+pub mod metrics;
+mod query;
+mod records;
+mod router;
+mod sql;
+mod state;
+
+use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use mirror::Mirror;
+use store::{
+    ResourceName, Store,
+    reader::{Limits, Reader},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+pub use self::router::{ROUTES, router};
+use self::{error::ApiError, guard::ApiKeys};
+
+/// What every request can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    mirror: Mirror,
+    /// Or why there is no door for SQL.
+    reader: Result<Reader, String>,
+    sql_limits: Limits,
+    keys: ApiKeys,
+    body_bytes_max: usize,
+    request_timeout: Duration,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Opens the doors on `mirror`. They close when `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// Metrics cannot be counted in this process. A role for SQL that cannot be made is no error here: the SQL door
+    /// then says why.
+    pub async fn open(
+        mirror: Mirror,
+        config: &Config,
+        keys: ApiKeys,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let reader = Reader::open(mirror.store().pool(), config.sql.concurrent_max)
+            .await
+            .map_err(|error| crate::cli::chain_of(&error));
+        if let Err(why) = &reader {
+            tracing::error!("SQL queries are not answered: {why}");
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                mirror,
+                reader,
+                sql_limits: sql_limits(config),
+                keys,
+                body_bytes_max: config.server.body_bytes_max,
+                request_timeout: config.server.request_timeout.0,
+                metrics: metrics::start()?,
+                stop,
+            }),
+        })
+    }
+
+    fn mirror(&self) -> &Mirror {
+        &self.inner.mirror
+    }
+
+    fn store(&self) -> &Store {
+        self.inner.mirror.store()
+    }
+
+    fn reader(&self) -> Result<&Reader, ApiError> {
+        self.inner
+            .reader
+            .as_ref()
+            .map_err(|why| ApiError::unavailable("sql_not_ready", why.clone()))
+    }
+
+    fn sql_limits(&self) -> &Limits {
+        &self.inner.sql_limits
+    }
+
+    fn sql_timeout(&self) -> Duration {
+        self.inner.sql_limits.timeout
+    }
+
+    fn keys(&self) -> &ApiKeys {
+        &self.inner.keys
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.inner.body_bytes_max
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.inner.request_timeout
+    }
+
+    fn stop(&self) -> &CancellationToken {
+        &self.inner.stop
+    }
+
+    fn render_metrics(&self) -> String {
+        self.inner.metrics.render()
+    }
+
+    /// The resource whose watermark says how fresh the records of `resource` are.
+    fn feed(&self, resource: &ResourceName) -> Result<ResourceName, ApiError> {
+        let known = self.mirror().resource(resource);
+        known.map(|info| info.feed).ok_or_else(|| {
+            let names: Vec<String> = self
+                .mirror()
+                .resources()
+                .iter()
+                .map(|info| info.name.to_string())
+                .collect();
+            ApiError::not_found(format!("there is no resource `{resource}`"))
+                .hint(format!("there is: {}", names.join(", ")))
+        })
+    }
+}
+
+/// The bounds of SQL queries that configuration sets.
+pub fn sql_limits(config: &Config) -> Limits {
+    Limits {
+        rows_max: config.sql.rows_max,
+        bytes_max: config.sql.bytes_max,
+        cell_chars_max: config.sql.cell_chars_max,
+        timeout: config.sql.timeout.0,
+    }
+}
+
+/// Takes the address.
+///
+/// # Errors
+///
+/// Another program has it, or it is not ours to take; the message says what to do.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                ": another program has this port, perhaps another `millpond serve`; stop it, or choose another \
+                 address with --listen"
+            }
+            std::io::ErrorKind::PermissionDenied => ": ports below 1024 belong to root",
+            std::io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+            _ => "",
+        };
+        anyhow::Error::new(error).context(format!("cannot listen on {address}{advice}"))
+    })
+}
+
+/// Answers requests until the app's stop is cancelled, then for at most `grace` those under way.
+///
+/// # Errors
+///
+/// The listener fails.
+pub async fn serve(app: App, listener: TcpListener, grace: Duration) -> anyhow::Result<()> {
+    let stop = app.stop().clone();
+    let served = axum::serve(listener, router(app)).with_graceful_shutdown({
+        let stop = stop.clone();
+        async move { stop.cancelled().await }
+    });
+    let over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        ended = served.into_future() => ended.context("the HTTP server failed"),
+        () = over => {
+            tracing::warn!("requests under way were cut off {grace:?} after the order to stop");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Records: one by id, its history, lists, and searches.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State, rejection::JsonRejection},
+};
+use mirror::{ReadAnswer, ReadAsk};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{
+    ResourceName, StoreError,
+    read::{Criterion, RecordRow, RecordVersion, Search},
+};
+
+use super::{App, error::ApiError, query::Params};
+use crate::{cli::chain_of, config::Period};
+
+/// Records on a page when the caller does not say.
+const PAGE: i64 = 100;
+/// The most records of a page.
+const PAGE_MAX: i64 = 1000;
+/// The most criteria of a search.
+const CRITERIA_MAX: usize = 50;
+
+/// A record with what is known about it.
+#[derive(Debug, Serialize)]
+pub struct RecordView {
+    #[serde(flatten)]
+    answer: ReadAnswer,
+    /// The newest snapshot when this was read.
+    snapshot: i64,
+}
+
+/// `GET /v1/records/{resource}/{instance}/{id}`: one record, as fresh as asked.
+pub async fn show_record(
+    State(app): State<App>,
+    Path((resource, instance, id)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<RecordView>, ApiError> {
+    let params = Params::read(query.as_deref(), &["max_age", "fresh"])?;
+    let resource = name(&resource)?;
+    let ask = ReadAsk {
+        max_age: params.parsed::<Period>("max_age")?.map(|age| age.0),
+        fresh: params.flag("fresh")?,
+    };
+    let snapshot = app.store().newest_snapshot().await?;
+    let answer = app.mirror().read(&resource, &instance, &id, ask).await?;
+    let Some(answer) = answer else {
+        return Err(ApiError::not_found(format!(
+            "{resource} of {instance} has no record `{id}`"
+        )));
+    };
+    Ok(Json(RecordView { answer, snapshot }))
+}
+
+/// Former versions of a record, newest first.
+#[derive(Debug, Serialize)]
+pub struct HistoryView {
+    versions: Vec<RecordVersion>,
+}
+
+/// `GET /v1/records/{resource}/{instance}/{id}/history`: its former versions.
+pub async fn show_history(
+    State(app): State<App>,
+    Path((resource, instance, id)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<HistoryView>, ApiError> {
+    let params = Params::read(query.as_deref(), &["limit"])?;
+    let limit = params.limit("limit", PAGE, PAGE_MAX)?;
+    let resource = name(&resource)?;
+    app.feed(&resource)?;
+    let versions = app
+        .store()
+        .history(&resource, &instance, &id, limit)
+        .await?;
+    Ok(Json(HistoryView { versions }))
+}
+
+/// A page of records.
+#[derive(Debug, Serialize)]
+pub struct PageView {
+    records: Vec<FoundRecord>,
+    /// Where the next page begins: `after`. Absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// The newest snapshot when this was read.
+    snapshot: i64,
+    duration_ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct FoundRecord {
+    #[serde(flatten)]
+    record: RecordRow,
+    source: &'static str,
+    age_secs: f64,
+}
+
+/// `GET /v1/records/{resource}`: records, newest first, page by page.
+pub async fn list_records(
+    State(app): State<App>,
+    Path(resource): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<PageView>, ApiError> {
+    let params = Params::read(query.as_deref(), &["instance", "limit", "after", "deleted"])?;
+    let search = Search {
+        instances: params.all("instance"),
+        deleted: params.flag("deleted")?,
+        limit: params.limit("limit", PAGE, PAGE_MAX)?,
+        after: params.one("after")?,
+        timeout: app.sql_timeout(),
+        ..Search::all(name(&resource)?)
+    };
+    find(&app, &search).await
+}
+
+const SEARCH_PARAMS: [&str; 8] = [
+    "resource",
+    "where",
+    "contains",
+    "json_path",
+    "instance",
+    "limit",
+    "after",
+    "deleted",
+];
+
+/// `GET /v1/search`: records that meet all criteria.
+pub async fn search(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<PageView>, ApiError> {
+    let params = Params::read(query.as_deref(), &SEARCH_PARAMS)?;
+    let question = Question {
+        resource: params.one("resource")?.ok_or_else(|| {
+            ApiError::bad_request("bad_parameter", "`resource` is missing")
+                .hint("for example resource=cin7.sale")
+        })?,
+        criteria: params.all("where"),
+        contains: params.parsed("contains")?,
+        json_path: params.one("json_path")?,
+        instances: params.all("instance"),
+        limit: Some(params.limit("limit", PAGE, PAGE_MAX)?),
+        after: params.one("after")?,
+        deleted: params.flag("deleted")?,
+    };
+    find(&app, &question.into_search(app.sql_timeout())?).await
+}
+
+/// The body of a search.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    resource: String,
+    #[serde(rename = "where", default)]
+    criteria: Vec<String>,
+    contains: Option<Value>,
+    json_path: Option<String>,
+    #[serde(default)]
+    instances: Vec<String>,
+    limit: Option<i64>,
+    after: Option<String>,
+    #[serde(default)]
+    deleted: bool,
+}
+
+/// `POST /v1/search`: the same, for criteria too long for a URL.
+pub async fn search_by_body(
+    State(app): State<App>,
+    question: Result<Json<Question>, JsonRejection>,
+) -> Result<Json<PageView>, ApiError> {
+    let Json(question) = question?;
+    find(&app, &question.into_search(app.sql_timeout())?).await
+}
+
+impl Question {
+    fn into_search(self, timeout: Duration) -> Result<Search, ApiError> {
+        if self.criteria.len() > CRITERIA_MAX {
+            let message = format!("there are more than {CRITERIA_MAX} criteria");
+            return Err(ApiError::bad_request("bad_criterion", message));
+        }
+        let criteria = self.criteria.iter().map(|text| {
+            text.parse::<Criterion>()
+                .map_err(|error| ApiError::bad_request("bad_criterion", error.to_string()))
+        });
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            let message = format!("`limit` must be from 1 to {PAGE_MAX}");
+            return Err(ApiError::bad_request("bad_parameter", message));
+        }
+        Ok(Search {
+            instances: self.instances,
+            criteria: criteria.collect::<Result<_, _>>()?,
+            contains: self.contains,
+            json_path: self.json_path,
+            deleted: self.deleted,
+            limit,
+            after: self.after,
+            timeout,
+            ..Search::all(name(&self.resource)?)
+        })
+    }
+}
+
+async fn find(app: &App, search: &Search) -> Result<Json<PageView>, ApiError> {
+    let feed = app.feed(&search.resource)?;
+    let known = app.mirror().instances();
+    if let Some(unknown) = search.instances.iter().find(|name| !known.contains(name)) {
+        let message = format!(
+            "there is no instance `{unknown}`; there is: {}",
+            known.join(", ")
+        );
+        return Err(ApiError::not_found(message));
+    }
+    let began = Instant::now();
+    let page = app
+        .store()
+        .search(search, &feed)
+        .await
+        .map_err(|error| refused(search, error))?;
+    let snapshot = app.store().newest_snapshot().await?;
+    let now = jiff::Timestamp::now();
+    let records = page.records.into_iter().map(|record| FoundRecord {
+        source: "mirror",
+        age_secs: crate::output::age(record.as_of, now).as_secs_f64(),
+        record,
+    });
+    Ok(Json(PageView {
+        records: records.collect(),
+        next: page.next,
+        snapshot,
+        duration_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+    }))
+}
+
+/// Tells a search that asks the impossible from a database that fails.
+fn refused(search: &Search, error: StoreError) -> ApiError {
+    if !matches!(error, StoreError::Refused { .. }) {
+        return error.into();
+    }
+    let said = chain_of(&error);
+    if said.contains("statement timeout") {
+        let message = format!(
+            "the search was stopped after its limit of {:?}",
+            search.timeout
+        );
+        return ApiError::timed_out(message)
+            .hint("add a criterion with `=`: an index answers those");
+    }
+    if search.json_path.is_some() || !search.criteria.is_empty() {
+        return ApiError::bad_request("bad_search", said)
+            .hint("a JSON path looks like $.Order.Lines[*] ? (@.Quantity > 100)");
+    }
+    error.into()
+}
+
+pub(super) fn name(text: &str) -> Result<ResourceName, ApiError> {
+    text.parse()
+        .map_err(|error: store::BadName| ApiError::bad_request("bad_resource", error.to_string()))
+}

@@ -1,0 +1,71 @@
+//! Every route.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use tower_http::compression::CompressionLayer;
+
+use super::{App, error::ApiError, guard, journal, metrics, records, sql, state};
+
+/// Every route with its method, as `docs/http.md` lists them.
+pub const ROUTES: [(&str, &str); 14] = [
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/v1/instances"),
+    ("GET", "/v1/instances/{instance}"),
+    ("GET", "/v1/records/{resource}"),
+    ("GET", "/v1/records/{resource}/{instance}/{id}"),
+    ("GET", "/v1/records/{resource}/{instance}/{id}/history"),
+    ("GET, POST", "/v1/search"),
+    ("POST", "/v1/query/sql"),
+    ("GET", "/v1/runs"),
+    ("GET", "/v1/runs/{id}"),
+    ("GET", "/v1/changes"),
+    ("GET", "/v1/quarantine"),
+];
+
+/// The API on `app`.
+pub fn router(app: App) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/v1/instances", get(state::list_instances))
+        .route("/v1/instances/{instance}", get(state::show_instance))
+        .route("/v1/records/{resource}", get(records::list_records))
+        .route(
+            "/v1/records/{resource}/{instance}/{id}",
+            get(records::show_record),
+        )
+        .route(
+            "/v1/records/{resource}/{instance}/{id}/history",
+            get(records::show_history),
+        )
+        .route(
+            "/v1/search",
+            get(records::search).post(records::search_by_body),
+        )
+        .route("/v1/query/sql", post(sql::query))
+        .route("/v1/runs", get(journal::list_runs))
+        .route("/v1/runs/{id}", get(journal::show_run))
+        .route("/v1/changes", get(journal::list_changes))
+        .route("/v1/quarantine", get(journal::list_quarantine))
+        .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
+    Router::new()
+        .route("/healthz", get(state::healthz))
+        .route("/readyz", get(state::readyz))
+        .merge(guarded)
+        .fallback(async || {
+            ApiError::not_found("there is no such route").hint("docs/http.md lists the routes")
+        })
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(DefaultBodyLimit::max(app.body_bytes_max()))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            guard::accompany,
+        ))
+        .with_state(app)
+}

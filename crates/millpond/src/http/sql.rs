@@ -1,0 +1,48 @@
+//! `POST /v1/query/sql`: one statement that reads, under a role that can do nothing else.
+
+use axum::{Json, extract::State, extract::rejection::JsonRejection};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::reader::QueryAnswer;
+
+use super::{App, error::ApiError};
+
+/// The most values of a query.
+const PARAMS_MAX: usize = 100;
+
+/// A query.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlQuery {
+    sql: String,
+    /// The values of `$1`, `$2`, …
+    #[serde(default)]
+    params: Vec<Value>,
+}
+
+/// What it found.
+#[derive(Debug, Serialize)]
+pub struct SqlView {
+    #[serde(flatten)]
+    answer: QueryAnswer,
+    /// The newest snapshot when this was read.
+    snapshot: i64,
+}
+
+/// Answers one statement.
+pub async fn query(
+    State(app): State<App>,
+    query: Result<Json<SqlQuery>, JsonRejection>,
+) -> Result<Json<SqlView>, ApiError> {
+    let Json(query) = query?;
+    if query.params.len() > PARAMS_MAX {
+        let message = format!("there are more than {PARAMS_MAX} values");
+        return Err(ApiError::bad_request("bad_parameter", message));
+    }
+    let reader = app.reader()?;
+    let snapshot = app.store().newest_snapshot().await?;
+    let answer = reader
+        .query(&query.sql, &query.params, app.sql_limits())
+        .await?;
+    Ok(Json(SqlView { answer, snapshot }))
+}

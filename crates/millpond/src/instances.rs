@@ -1,0 +1,101 @@
+//! From configuration to what the mirror is opened with.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use mirror::{
+    ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, ScheduleOverride, SecretSource,
+};
+use store::{Store, instances::CallLimit};
+use upstream::{CallLog, Secret};
+
+use crate::{
+    config::{InstanceConfig, LimitConfig, Loaded, SecretRef},
+    connectors::load_connector,
+    environment::Environment,
+    secrets::Secrets,
+};
+
+impl SecretSource for Secrets {
+    fn resolve(&self, reference: &str) -> Result<Secret, String> {
+        let reference: SecretRef = reference.parse().map_err(|error| format!("{error}"))?;
+        Secrets::resolve(self, &reference)
+    }
+}
+
+/// Opens the mirror of the configured instances.
+///
+/// # Errors
+///
+/// A connector is wrong, the call log cannot be written, or the database refuses.
+pub async fn open_mirror(
+    loaded: &Loaded,
+    environment: &Environment,
+    store: Store,
+) -> anyhow::Result<Mirror> {
+    let mut instances = Vec::new();
+    for instance in &loaded.config.instances {
+        let connector = load_connector(&instance.connector, &loaded.base)?;
+        instances.push(settings(instance, connector));
+    }
+    let log = if loaded.config.call_log.on {
+        let folder = loaded.base.join(&loaded.config.call_log.dir);
+        let log = CallLog::open(&folder, jiff::Timestamp::now())
+            .with_context(|| format!("cannot write a call log in {}", folder.display()))?;
+        tracing::info!("calls are logged to {}", log.path().display());
+        Some(log)
+    } else {
+        None
+    };
+    let secrets = Secrets::new(environment.clone(), &loaded.base);
+    Mirror::open(store, instances, Arc::new(secrets), log)
+        .await
+        .context("the mirror cannot be opened")
+}
+
+fn settings(instance: &InstanceConfig, connector: Arc<upstream::Connector>) -> InstanceSettings {
+    let connections = instance
+        .connections
+        .iter()
+        .map(|connection| ConnectionSettings {
+            name: connection.name.clone(),
+            secrets: connection
+                .secrets
+                .iter()
+                .map(|(name, reference)| (name.clone(), reference.to_string()))
+                .collect(),
+            limit: connection.limit.map(limit),
+            share: connection.share,
+        });
+    let schedules = instance.schedules.iter().map(|schedule| ScheduleOverride {
+        resource: schedule.resource.clone(),
+        kind: schedule.kind.as_str().to_owned(),
+        every: schedule.every.0,
+    });
+    InstanceSettings {
+        name: instance.name.clone(),
+        connector,
+        base_url: instance.base_url.clone(),
+        currency: instance.currency.clone(),
+        reporting: instance.reporting_currency.clone(),
+        connections: connections.collect(),
+        resources: match (&instance.resources, &instance.except) {
+            (Some(only), _) => ResourceFilter::Only(only.clone()),
+            (None, Some(except)) => ResourceFilter::Except(except.clone()),
+            (None, None) => ResourceFilter::All,
+        },
+        schedules: schedules.collect(),
+        quiet: instance.quiet.clone(),
+        private_hosts: instance.private_hosts,
+        timeout: instance.timeout.map(|timeout| timeout.0),
+        limit: instance.limit.map(limit),
+        concurrency: instance.concurrency,
+    }
+}
+
+fn limit(limit: LimitConfig) -> CallLimit {
+    CallLimit {
+        calls: limit.calls,
+        window: limit.per.0,
+    }
+}
