@@ -233,37 +233,46 @@ async fn make(
     Ok(())
 }
 
-/// Grants reading on the connectors' schemas, of which there may be more since the last time, and on what is
-/// readable of our own.
+/// Grants what is readable and not yet granted: the connectors' schemas, of which there may be more since the last
+/// time, and what is open of our own. Writes nothing when nothing is missing.
 async fn grant(tx: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
-    let role = format!("\"{}\"", role.replace('"', "\"\""));
-    let schemas: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT quote_ident(n.nspname)
-           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-          WHERE i.inhparent = 'millpond.record'::regclass AND n.nspname <> 'millpond'",
+    let schemas: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT quote_ident(n.nspname), NOT has_schema_privilege($1, n.oid, 'USAGE')
+           FROM pg_namespace n
+          WHERE n.nspname = 'millpond' OR n.oid IN (
+                SELECT c.relnamespace FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                 WHERE i.inhparent = 'millpond.record'::regclass)",
     )
+    .bind(role)
     .fetch_all(&mut *tx)
     .await?;
+    let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
     let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT 'millpond.' || quote_ident(c.relname)
-           FROM pg_class c WHERE c.relnamespace = 'millpond'::regnamespace
-            AND c.relname = ANY ($1) AND c.relkind IN ('r', 'p', 'v')",
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE quote_ident(n.nspname) = ANY ($1) AND c.relkind IN ('r', 'p', 'v', 'm')
+            AND (n.nspname <> 'millpond' OR c.relname = ANY ($2))
+            AND NOT has_table_privilege($3, c.oid, 'SELECT')",
     )
+    .bind(&names)
     .bind(&READABLE[..])
+    .bind(role)
     .fetch_all(&mut *tx)
     .await?;
-    let mut statements = vec![format!("GRANT USAGE ON SCHEMA millpond TO {role}")];
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let mut statements = Vec::new();
+    for (schema, missing) in &schemas {
+        if *missing {
+            statements.push(format!("GRANT USAGE ON SCHEMA {schema} TO {role}"));
+        }
+        if *missing && schema != "millpond" {
+            statements.push(format!(
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}"
+            ));
+        }
+    }
     if !tables.is_empty() {
         statements.push(format!("GRANT SELECT ON {} TO {role}", tables.join(", ")));
-    }
-    for schema in schemas {
-        statements.push(format!("GRANT USAGE ON SCHEMA {schema} TO {role}"));
-        statements.push(format!(
-            "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"
-        ));
-        statements.push(format!(
-            "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}"
-        ));
     }
     for statement in statements {
         tx.execute(AssertSqlSafe(statement)).await?;

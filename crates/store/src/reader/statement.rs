@@ -47,6 +47,9 @@ const FORBIDDEN_PREFIXES: &[&str] = &[
     "database_to_xml",
 ];
 
+/// Longest statement, in bytes.
+const SQL_BYTES_MAX: usize = 1 << 20;
+
 /// How an admitted statement is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -59,6 +62,11 @@ pub(super) enum Kind {
 /// Admits a statement and returns it without its final semicolon.
 pub(super) fn admit(sql: &str) -> Result<(Kind, &str), QueryError> {
     let not_allowed = |what: String| QueryError::NotAllowed { what };
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(not_allowed(format!(
+            "a statement of more than {SQL_BYTES_MAX} bytes"
+        )));
+    }
     if sql.contains('\0') {
         return Err(not_allowed("a NUL character".to_owned()));
     }

@@ -192,6 +192,8 @@ async fn nothing_that_writes_or_reaches_out_gets_through() {
         "SELECT 1) AS q; DELETE FROM cin7.sale; --",
         "SELECT 1) AS q(c0) UNION SELECT id FROM (SELECT 'x' AS id",
         "SELECT 1 /*",
+        &format!("SELECT '{}'", "x".repeat(2 << 20)),
+        &"(".repeat(1 << 19),
         "SET transaction_read_only = off",
         "SET SESSION AUTHORIZATION millpond",
         "RESET ROLE",
