@@ -8,7 +8,7 @@ use crate::model::Use;
 use crate::plan::{
     Broken, Code, LineQty, NodeQty, Op, Plan, Promise, Reason, Service, Shipment, Short, SkuQty,
 };
-use crate::reasons;
+use crate::reasons::Explainer;
 use crate::stock::Take;
 use crate::value;
 use crate::world::World;
@@ -58,15 +58,17 @@ pub(crate) fn plan(world: &World<'_>, mut decision: Decision) -> Plan {
     plan.efficiency = value::efficiency(world.input, &plan);
     plan.baseline = baseline.unwrap_or_else(|| plan.efficiency.clone());
     plan.reasons = incidents(world);
-    for (order, line, qty) in shorts(world, &decision.given, decision.op) {
-        let found = reasons::explain(world, &decision.given, decision.op, order, line, qty);
-        plan.short.push(Short {
-            order: world.orders[order].id.to_owned(),
-            line: line_id(world, order, line).to_owned(),
-            qty,
-            reason: found.code,
-        });
-        plan.reasons.push(found);
+    let explainer = Explainer::new(world, &decision.given, decision.op);
+    for (order, line, qty) in shorts(world, &decision.given) {
+        for found in explainer.explain(order, line, qty) {
+            plan.short.push(Short {
+                order: world.orders[order].id.to_owned(),
+                line: line_id(world, order, line).to_owned(),
+                qty: found.qty.unwrap_or(qty),
+                reason: found.code,
+            });
+            plan.reasons.push(found);
+        }
     }
     plan.reasons.extend(moved(world, &plan));
     plan
@@ -269,7 +271,7 @@ fn broken(world: &World<'_>) -> Vec<Broken> {
 }
 
 /// Units of lines that nobody gives: (order, line, units).
-fn shorts(world: &World<'_>, given: &[Given], op: Op) -> Vec<(usize, usize, i64)> {
+fn shorts(world: &World<'_>, given: &[Given]) -> Vec<(usize, usize, i64)> {
     let mut left: Vec<Vec<i64>> = world
         .orders
         .iter()
@@ -292,7 +294,6 @@ fn shorts(world: &World<'_>, given: &[Given], op: Op) -> Vec<(usize, usize, i64)
             left[order][line] -= unused.min(left[order][line]);
         }
     }
-    let _ = op;
     let orders = left.into_iter().enumerate();
     let lines = orders.flat_map(|(order, lines)| {
         lines.into_iter().enumerate().map(move |(line, qty)| (order, line, qty))

@@ -90,8 +90,8 @@ pub(crate) fn assign(
     mut uses: Vec<Use>,
 ) -> Option<Vec<(Use, Vec<Take>)>> {
     uses.sort_by_key(|used| (used.order, used.date, used.loc));
-    for tight in [false, true] {
-        if tight {
+    for (by_date, tight) in [(false, false), (true, false), (true, true)] {
+        if by_date {
             uses.sort_by_key(|used| (used.date, used.order, used.loc));
         }
         let mut stock = stock.clone();

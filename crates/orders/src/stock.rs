@@ -126,7 +126,10 @@ impl Stock {
             .collect();
         if tight {
             // Shortest life first is always possible when anything is.
-            nodes.sort_by_key(|&node| (world.nodes[node].expiry, world.nodes[node].id));
+            nodes.sort_by_key(|&node| {
+                let info = &world.nodes[node];
+                (info.expiry, info.date, info.received, info.id)
+            });
         } else if world.rotation[sku] == crate::input::Rotation::Any {
             nodes = fewest(&nodes, |node| self.free[node], wanted);
         }

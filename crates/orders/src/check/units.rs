@@ -237,6 +237,8 @@ impl<'a> Judge<'a> {
             Some(Rotation::Any) => None,
             Some(Rotation::Fefo) => Some((day(node.expiry), day(node.received), id)),
             None if expires() => Some((day(node.expiry), day(node.received), id)),
+            // By age alone, units that expire may have to be passed so that a stricter order gets its share.
+            _ if self.nodes.values().any(|n| n.sku == node.sku && n.expiry.is_some()) => None,
             Some(Rotation::Fifo) | None => Some((day(node.received), 0, id)),
         }
     }
