@@ -77,7 +77,8 @@ impl Auth {
         if !table.has("kind") {
             table.problem("kind", "is missing: one of header, basic, bearer, oauth2");
         }
-        let kind = match table.choice("kind", &kinds) {
+        let named = table.choice("kind", &kinds);
+        let kind = match named {
             Some(Kind::Basic) => AuthKind::Basic {
                 username: need(&table, "username"),
                 password: need(&table, "password"),
@@ -96,7 +97,11 @@ impl Auth {
                     .text("audience")
                     .map(|text| template(&table, "audience", &text)),
             },
-            Some(Kind::Header) | None => AuthKind::Header,
+            Some(Kind::Header) => AuthKind::Header,
+            None => {
+                table.allow_anything();
+                AuthKind::Header
+            }
         };
         let headers = table
             .pairs("headers")
@@ -109,7 +114,7 @@ impl Auth {
                 (name, template(&table, "headers", &text))
             });
         let headers: Vec<_> = headers.collect();
-        if matches!(kind, AuthKind::Header) && table.has("kind") && headers.is_empty() {
+        if matches!(named, Some(Kind::Header)) && headers.is_empty() {
             table.problem(
                 "headers",
                 "is missing: `kind = \"header\"` sends nothing else",

@@ -47,7 +47,8 @@ fn check_names(connector: &Connector, notes: &Notes) {
         .chain(views)
         .filter(|(_, name)| !name.is_empty())
     {
-        if let Some(before) = taken.insert(name, what) {
+        // Two of one kind were noticed while reading.
+        if let Some(before) = taken.insert(name, what).filter(|before| *before != what) {
             notes.problem(
                 &format!("{what}.{name}.name"),
                 format!("a {before} is called `{name}` already"),

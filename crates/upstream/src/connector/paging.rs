@@ -106,7 +106,7 @@ impl Paging {
             },
             Some(Kind::Cursor) => PagingKind::Cursor {
                 param: table.need_text("param"),
-                next_at: need_path(table),
+                next_at: table.need_path("next_at"),
             },
             Some(Kind::Id) => PagingKind::Id {
                 param: table.need_text("param"),
@@ -116,7 +116,11 @@ impl Paging {
                 first: table.text("first"),
             },
             Some(Kind::Link) => PagingKind::Link,
-            Some(Kind::None) | None => PagingKind::None,
+            Some(Kind::None) => PagingKind::None,
+            None => {
+                table.allow_anything();
+                PagingKind::None
+            }
         };
         let size_max = size(table, "size_max").unwrap_or(SIZE_MAX);
         let paging = Paging {
@@ -160,13 +164,6 @@ fn size(table: &Table<'_>, key: &'static str) -> Option<u32> {
     table
         .integer(key, 1, i64::from(SIZE_MAX))
         .and_then(|size| u32::try_from(size).ok())
-}
-
-fn need_path(table: &Table<'_>) -> FieldPath {
-    let text = table.need_text("next_at");
-    table
-        .parse_path("next_at", &text)
-        .unwrap_or_else(FieldPath::nowhere)
 }
 
 fn read_total(table: &Table<'_>) -> Option<TotalAt> {

@@ -1,7 +1,7 @@
 //! Reads TOML tables key by key and remembers which keys were asked for, so that what nobody asked for is an
 //! error with its line and the closest allowed name.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub(super) fn read<T>(
                 path: String::new(),
                 table: root.get_ref(),
                 asked: RefCell::default(),
+                unchecked: Cell::default(),
                 notes: &notes,
             };
             Some(build(&root))
@@ -103,6 +104,7 @@ pub(super) struct Table<'a> {
     path: String,
     table: &'a DeTable<'a>,
     asked: RefCell<BTreeSet<&'static str>>,
+    unchecked: Cell<bool>,
     notes: &'a Notes,
 }
 
@@ -113,7 +115,11 @@ impl<'a> Table<'a> {
 
     /// Notes a problem at `key` of this table.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        self.notes.problem(&self.key_path(key), message);
+        let path = self.key_path(key);
+        if let Some((name, _)) = self.table.get_key_value(key) {
+            self.remember(&path, name);
+        }
+        self.notes.problem(&path, message);
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -212,6 +218,17 @@ impl<'a> Table<'a> {
     pub(super) fn path(&self, key: &'static str) -> Option<FieldPath> {
         let text = self.text(key)?;
         self.parse_path(key, &text)
+    }
+
+    /// A path that must be there.
+    pub(super) fn need_path(&self, key: &'static str) -> FieldPath {
+        let text = self.need_text(key);
+        let path = if text.is_empty() {
+            None
+        } else {
+            self.parse_path(key, &text)
+        };
+        path.unwrap_or_else(FieldPath::nowhere)
     }
 
     pub(super) fn parse_path(&self, key: &'static str, text: &str) -> Option<FieldPath> {
@@ -328,11 +345,21 @@ impl<'a> Table<'a> {
             };
             let name = table.get("name").and_then(|name| name.get_ref().as_str());
             let label = name.map_or_else(|| (position + 1).to_string(), str::to_owned);
-            let path = format!("{}.{label}", self.key_path(key));
+            let mut repeated = false;
+            let mut path = format!("{}.{label}", self.key_path(key));
+            if self.notes.lines.borrow().contains_key(&path) {
+                // A second table of the same name, which is a problem of its own.
+                path = format!("{path}#{}", position + 1);
+                repeated = true;
+            }
             self.notes
                 .lines
                 .borrow_mut()
                 .insert(path.clone(), self.notes.line_at(item.span().start));
+            if repeated {
+                self.notes
+                    .problem(&path, format!("there is a `{label}` already"));
+            }
             tables.push(self.inner(path, table));
         }
         tables
@@ -378,6 +405,7 @@ impl<'a> Table<'a> {
             path,
             table,
             asked: RefCell::default(),
+            unchecked: Cell::default(),
             notes: self.notes,
         }
     }
@@ -405,13 +433,25 @@ impl<'a> Table<'a> {
     }
 
     fn wrong_type<T>(&self, key: &str, value: &DeValue<'_>, wanted: &str) -> Option<T> {
-        self.problem(key, format!("must be {wanted}, not {}", type_name(value)));
+        let found = match value {
+            DeValue::Array(_) if wanted.starts_with("a list") => "a list of something else",
+            other => type_name(other),
+        };
+        self.problem(key, format!("must be {wanted}, not {found}"));
         None
+    }
+
+    /// Stops looking for keys that nobody asked for: what is allowed here depends on something that is wrong.
+    pub(super) fn allow_anything(&self) {
+        self.unchecked.set(true);
     }
 }
 
 impl Drop for Table<'_> {
     fn drop(&mut self) {
+        if self.unchecked.get() {
+            return;
+        }
         let asked = self.asked.borrow();
         let allowed: Vec<&str> = asked.iter().copied().collect();
         for (key, _) in self.table.iter() {

@@ -83,23 +83,6 @@ impl View {
         if columns.is_empty() {
             table.problem("columns", "is missing: a view needs at least one column");
         }
-        for (position, column) in columns.iter().enumerate() {
-            if columns[..position]
-                .iter()
-                .any(|before| before.name == column.name)
-            {
-                table.problem(
-                    "columns",
-                    format!("column `{}` is there twice", column.name),
-                );
-            }
-            if View::RESERVED.contains(&column.name.as_str()) {
-                table.problem(
-                    "columns",
-                    format!("column `{}` is there by itself", column.name),
-                );
-            }
-        }
         View {
             name: table.need_name("name"),
             title: table.text("title").unwrap_or_default(),
@@ -134,15 +117,15 @@ impl Column {
                 format!("`{name}` is no name: use a-z, 0-9 and _, a letter first, at most 48"),
             );
         }
-        let path = table.need_text("path");
+        if View::RESERVED.contains(&name.as_str()) {
+            table.problem("name", format!("a column `{name}` is there by itself"));
+        }
+        let path = table.need_path("path");
         let kind = table.choice("type", &types).unwrap_or(ColumnType::Text);
         let money = table.flag("money").unwrap_or(false);
         if money && kind != ColumnType::Numeric {
             table.problem("money", "needs `type = \"numeric\"`");
         }
-        let path = table
-            .parse_path("path", &path)
-            .unwrap_or_else(FieldPath::nowhere);
         Column {
             name,
             level: level.unwrap_or(levels),
