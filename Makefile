@@ -23,11 +23,11 @@ demo: ## mirror two simulated companies and ask what their API cannot answer
 test: ## run all tests, on a PostgreSQL of their own
 	@scripts/setup test
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	    set -x; cargo nextest run --workspace --locked --no-fail-fast --no-tests=pass $(TESTS); \
+	    set -ex; cargo nextest run --workspace --locked --no-fail-fast --no-tests=pass $(TESTS); \
+	    if [ -z "$(TESTS)" ]; then cargo test --workspace --locked --doc; fi; \
 	else \
-	    set -x; cargo test --workspace --locked --all-targets --no-fail-fast -- $(TESTS); \
+	    set -ex; cargo test --workspace --locked --no-fail-fast $(TESTS); \
 	fi
-	@if [ -z "$(TESTS)" ]; then set -x; cargo test --workspace --locked --doc; fi
 
 .PHONY: check
 check: ## format, lints, docs and the house rules

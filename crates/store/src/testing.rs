@@ -6,6 +6,7 @@
 //! must be allowed to create databases.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::sync::OnceCell;
 
-use crate::private::{PrivateCluster, Settings};
+use crate::private::{PrivateCluster, PrivateError, Settings};
 
 /// What the names of all test databases begin with, followed by the second they were made in.
 const PREFIX: &str = "millpond_test_";
@@ -152,7 +153,7 @@ async fn find_server() -> Result<Server, Box<dyn std::error::Error + Send + Sync
     let (url, cluster) = match std::env::var("TEST_DATABASE_URL") {
         Ok(url) => (url, None),
         Err(_) => {
-            let cluster = PrivateCluster::start(settings()).await?;
+            let cluster = start_cluster().await?;
             (cluster.url_of("postgres"), Some(cluster))
         }
     };
@@ -168,6 +169,27 @@ async fn find_server() -> Result<Server, Box<dyn std::error::Error + Send + Sync
         template,
         _cluster: cluster,
     })
+}
+
+/// Starts or joins the shared cluster. It is not durable: what a crash of the machine, or another major version of
+/// PostgreSQL, made of it is thrown away.
+async fn start_cluster() -> Result<PrivateCluster, PrivateError> {
+    let settings = settings();
+    let broken = match PrivateCluster::start(settings.clone()).await {
+        Err(error @ (PrivateError::Start { .. } | PrivateError::OtherMajor { .. })) => error,
+        other => return other,
+    };
+    eprintln!("making the tests' PostgreSQL anew: {broken}");
+    // Of the test processes that found it broken, one repairs it while the others wait; then it works for them.
+    let lock = File::create(settings.data_dir.with_extension("lock")).ok();
+    let locked = tokio::task::spawn_blocking(move || lock.filter(|lock| lock.lock().is_ok())).await;
+    if let Ok(cluster) = PrivateCluster::start(settings.clone()).await {
+        return Ok(cluster);
+    }
+    let _ = std::fs::remove_dir_all(settings.data_dir.join("pgdata"));
+    let cluster = PrivateCluster::start(settings).await;
+    drop(locked);
+    cluster
 }
 
 /// One cluster per user: another user's would not let us in.

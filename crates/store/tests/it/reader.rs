@@ -477,7 +477,7 @@ async fn an_owner_who_may_not_make_roles_learns_what_an_administrator_has_to_run
     for sql in [
         format!("DROP OWNED BY {reader_role}"),
         format!("DROP ROLE {reader_role}"),
-        format!("CREATE ROLE {owner} LOGIN"),
+        format!("CREATE ROLE {owner} LOGIN PASSWORD 'owner'"),
         format!("GRANT ALL ON SCHEMA millpond TO {owner}"),
         format!("GRANT ALL ON ALL TABLES IN SCHEMA millpond TO {owner} WITH GRANT OPTION"),
         format!("ALTER SCHEMA cin7 OWNER TO {owner}"),
@@ -490,7 +490,12 @@ async fn an_owner_who_may_not_make_roles_learns_what_an_administrator_has_to_run
             .await
             .unwrap();
     }
-    let options = admin.connect_options().as_ref().clone().username(&owner);
+    let options = admin
+        .connect_options()
+        .as_ref()
+        .clone()
+        .username(&owner)
+        .password("owner");
     let pool = sqlx::postgres::PgPoolOptions::new()
         .connect_with(options)
         .await
