@@ -5,6 +5,7 @@ mod single;
 mod wave;
 
 use crate::model::Use;
+use crate::split::single::Scale;
 use crate::stock::{Stock, Take};
 use crate::world::World;
 
@@ -22,10 +23,11 @@ pub(crate) struct Wave {
 /// Splits every order of the world over locations.
 pub(crate) fn split(world: &World<'_>) -> Wave {
     let mut wave = Wave { exact: true, ..Wave::default() };
+    let scale = single::scale(world);
+    let stock = Stock::new(world);
     for group in groups(world) {
         // Groups share neither stock nor room, so each may start from all of it.
-        let stock = Stock::new(world);
-        let baseline = baseline(world, stock.clone(), &group);
+        let baseline = baseline(world, stock.clone(), scale.as_ref(), &group);
         let mut best = Part {
             uses: baseline.uses.iter().map(|(used, _)| used.clone()).collect(),
             exact: baseline.exact,
@@ -35,9 +37,9 @@ pub(crate) fn split(world: &World<'_>) -> Wave {
             best.engine = "orders one after another, heuristic".to_owned();
         }
         if group.len() > 1 {
-            best = joint::improve(world, &stock, &group, &baseline);
+            best = joint::improve(world, &stock, scale.as_ref(), &group, &baseline);
         }
-        let taken = assign(world, stock, best.uses).unwrap_or_else(|| {
+        let taken = assign(world, stock.clone(), best.uses).unwrap_or_else(|| {
             best.exact = false;
             best.engine = "orders one after another, heuristic".to_owned();
             baseline.uses.clone()
@@ -67,11 +69,16 @@ pub(crate) struct Baseline {
     pub exact: bool,
 }
 
-fn baseline(world: &World<'_>, mut stock: Stock, group: &[usize]) -> Baseline {
+fn baseline(
+    world: &World<'_>,
+    mut stock: Stock,
+    scale: Option<&Scale>,
+    group: &[usize],
+) -> Baseline {
     let mut uses = Vec::new();
     let mut exact = true;
     for &order in group {
-        let (mine, proven) = single::best(world, &stock, order);
+        let (mine, proven) = single::best(world, &stock, scale, order);
         exact &= proven;
         for used in mine {
             match stock.take(world, &used, false).or_else(|| stock.take(world, &used, true)) {

@@ -1,5 +1,6 @@
 //! Several orders at once: exact where the program is small, improved group by group where it is not.
 
+use super::single::Scale;
 use super::{Baseline, Part, single, wave};
 use crate::engine::program::Expr;
 use crate::input::Scope;
@@ -14,6 +15,7 @@ const CELLS_MAX: usize = 400_000;
 pub(crate) fn improve(
     world: &World<'_>,
     stock: &Stock,
+    scale: Option<&Scale>,
     group: &[usize],
     baseline: &Baseline,
 ) -> Part {
@@ -42,7 +44,13 @@ pub(crate) fn improve(
             return Part { uses: model.uses(&x), exact: model.proven, engine };
         }
     }
-    wave::improve(world, stock, group, start)
+    match scale {
+        Some(scale) => wave::improve(world, stock, scale, group, baseline),
+        None => {
+            let engine = "orders one after another".to_owned();
+            Part { uses: start, exact: false, engine }
+        }
+    }
 }
 
 /// Gives the first `count` asks their best service, one after another or as one tier.

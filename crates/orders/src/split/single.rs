@@ -9,8 +9,13 @@ use crate::world::World;
 const PLACES_MAX: usize = 12;
 
 /// The best service of `order`, then the best efficiency; and whether that is proven.
-pub(crate) fn best(world: &World<'_>, stock: &Stock, order: usize) -> (Vec<Use>, bool) {
-    if let Some(plain) = Plain::new(world, stock, order) {
+pub(crate) fn best(
+    world: &World<'_>,
+    stock: &Stock,
+    scale: Option<&Scale>,
+    order: usize,
+) -> (Vec<Use>, bool) {
+    if let Some(plain) = scale.and_then(|scale| Plain::new(world, stock, scale, order)) {
         return (plain.best(world, None), true);
     }
     search(world, stock, order)
@@ -64,7 +69,12 @@ pub(crate) type Grid = Vec<Vec<i64>>;
 impl Plain {
     /// The order as plain items; `None` when it has kits, repeated SKUs, hard claims, limited locations, or too many
     /// locations or too large numbers for this way.
-    pub fn new(world: &World<'_>, stock: &Stock, order: usize) -> Option<Self> {
+    pub fn new(
+        world: &World<'_>,
+        stock: &Stock,
+        scale: &Scale,
+        order: usize,
+    ) -> Option<Self> {
         let info = &world.orders[order];
         if !info.plain(&world.bills) || world.claims.hard_of.contains_key(&order) {
             return None;
@@ -72,7 +82,6 @@ impl Plain {
         if info.lines.iter().any(|line| line.weight == 0) {
             return None;
         }
-        let scale = scale(world)?;
         let mut places: Vec<usize> = Vec::new();
         let mut units: Vec<Vec<i64>> = Vec::new();
         for loc in (0..world.places.len()).filter(|&loc| info.from[loc]) {
@@ -100,7 +109,7 @@ impl Plain {
             let mut offers = Vec::new();
             for (p, &loc) in places.iter().enumerate() {
                 offers.extend(
-                    offer(world, stock, order, line.sku, loc, units[p][i].min(line.qty), &scale)?
+                    offer(world, stock, order, line.sku, loc, units[p][i].min(line.qty), scale)?
                         .into_iter()
                         .map(|(units, cost)| (p, units, cost)),
                 );
@@ -121,6 +130,25 @@ impl Plain {
             })
             .collect();
         Some(Self { order, places, open, lines, sets_max: left })
+    }
+
+    /// The same order with other costs: everything times `times`, and `price` more for a unit of a line at a place.
+    pub fn priced(&self, times: i128, price: impl Fn(usize, usize) -> i128) -> Self {
+        let lines = self.lines.iter().enumerate().map(|(i, line)| {
+            let offer = |&(p, units, cost): &(usize, i64, i128)| {
+                (p, units, cost * times + price(i, p))
+            };
+            let mut offers: Vec<_> = line.offers.iter().map(offer).collect();
+            offers.sort_by_key(|&(p, _, cost)| (cost, p));
+            PlainLine { qty: line.qty, offers }
+        });
+        Self {
+            order: self.order,
+            places: self.places.clone(),
+            open: self.open.iter().map(|cost| cost * times).collect(),
+            lines: lines.collect(),
+            sets_max: self.sets_max,
+        }
     }
 
     /// The best set of locations and what ships from each. `fixed` demands exactly these fills.
@@ -314,7 +342,7 @@ pub(crate) fn available(
 }
 
 /// Weights that turn the lexicographic objective into one number.
-pub(crate) struct Scale(Vec<(Term, i128)>);
+pub(crate) struct Scale(pub Vec<(Term, i128)>);
 
 impl Scale {
     pub fn of(&self, value: impl Fn(Term) -> i64) -> i128 {

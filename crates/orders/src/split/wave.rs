@@ -1,16 +1,426 @@
-//! Waves too large for one program: orders are planned again in small groups until nothing improves.
+//! Waves too large for one program: prices on scarce units bound the cost from below and lead to good plans, and each
+//! order is planned again on what the others leave until nothing improves.
 
-use super::Part;
+use std::collections::BTreeMap;
+
+use super::single::{Plain, Scale};
+use super::{Baseline, Part};
+use crate::input::{Complete, Term};
 use crate::model::Use;
-use crate::stock::Stock;
+use crate::stock::{Stock, Take};
 use crate::world::World;
 
-/// Improves `start` for a group of orders.
+/// Orders planned again in all, over every attempt.
+const SOLVES_MAX: usize = 40_000;
+/// Rounds of price finding.
+const ROUNDS_MAX: usize = 400;
+/// Orders priced in all rounds together.
+const PRICED_MAX: usize = 40_000;
+/// Prices are whole multiples of this part of the smallest cost step.
+const TIMES: i128 = 1_000;
+
+/// Improves the baseline of a group of orders.
 pub(crate) fn improve(
-    _world: &World<'_>,
-    _stock: &Stock,
-    _group: &[usize],
-    start: Vec<Use>,
+    world: &World<'_>,
+    stock: &Stock,
+    scale: &Scale,
+    group: &[usize],
+    baseline: &Baseline,
 ) -> Part {
-    Part { uses: start, exact: false, engine: "orders one after another".to_owned() }
+    let mut wave = Wave::new(world, stock, scale, group, baseline);
+    let bound = wave.find_prices();
+    wave.search();
+    let (engine, exact) = wave.verdict(bound);
+    let uses = wave.best.into_iter().flatten().map(|(used, _)| used).collect();
+    Part { uses, exact, engine }
+}
+
+type Mine = Vec<(Use, Vec<Take>)>;
+
+struct Wave<'a> {
+    world: &'a World<'a>,
+    scale: &'a Scale,
+    group: &'a [usize],
+    /// Stock without what orders hold that cannot be planned this way.
+    stock: Stock,
+    /// The order as plain items on all stock, and its fills; absent for orders that stay as they are.
+    plains: Vec<Option<(Plain, Vec<i64>)>>,
+    best: Vec<Mine>,
+    best_cost: i128,
+    /// Price of a unit by SKU and location, in parts of [`TIMES`].
+    prices: BTreeMap<(usize, usize), i128>,
+    /// Prices of every so many rounds: starts for attempts.
+    seeds: Vec<BTreeMap<(usize, usize), i128>>,
+    /// Whether no service can be better, whoever ships from where.
+    service_proven: bool,
+}
+
+impl<'a> Wave<'a> {
+    fn new(
+        world: &'a World<'a>,
+        stock: &Stock,
+        scale: &'a Scale,
+        group: &'a [usize],
+        baseline: &Baseline,
+    ) -> Self {
+        let mut best: Vec<Mine> = vec![Vec::new(); group.len()];
+        for (used, takes) in &baseline.uses {
+            if let Ok(at) = group.binary_search(&used.order) {
+                best[at].push((used.clone(), takes.clone()));
+            }
+        }
+        let mut rest = stock.clone();
+        let mut plains = Vec::new();
+        for (&order, mine) in group.iter().zip(&best) {
+            let plain = Plain::new(world, stock, scale, order);
+            match plain {
+                Some(plain) => {
+                    let lines = world.orders[order].lines.len();
+                    let fills = (0..lines)
+                        .map(|line| mine.iter().map(|(used, _)| used.lines[line]).sum())
+                        .collect();
+                    plains.push(Some((plain, fills)));
+                }
+                None => {
+                    for (used, takes) in mine {
+                        remove(&mut rest, used, takes);
+                    }
+                    plains.push(None);
+                }
+            }
+        }
+        let mut wave = Self {
+            world,
+            scale,
+            group,
+            stock: rest,
+            plains,
+            best,
+            best_cost: 0,
+            prices: BTreeMap::new(),
+            seeds: Vec::new(),
+            service_proven: false,
+        };
+        wave.service_proven = wave.nothing_better();
+        wave.best_cost = wave.cost(&wave.best);
+        wave
+    }
+
+    /// Whether everybody gets all, or all that is there is given and places do not matter.
+    fn nothing_better(&self) -> bool {
+        let all = self.group.iter().zip(&self.best).all(|(&order, mine)| {
+            let given: i64 = mine.iter().flat_map(|(used, _)| &used.lines).sum();
+            given == self.world.orders[order].units
+        });
+        let alike = self.group.iter().zip(&self.plains).all(|(&order, plain)| {
+            let info = &self.world.orders[order];
+            let fungible = info.closure.iter().all(|&sku| {
+                let nodes = self.world.sku_nodes[sku].iter().map(|&node| &self.world.nodes[node]);
+                nodes.into_iter().all(|node| node.expiry == crate::world::NEVER)
+            });
+            plain.is_some()
+                && info.shipments_left.is_none()
+                && info.from.iter().all(|&from| from)
+                && info.complete == Complete::None
+                && info.units_min <= 1
+                && fungible
+        });
+        all || alike && self.world.input.config.scope == crate::input::Scope::Sequence
+    }
+
+    /// Cost of a plan in one number. Reserves are counted once, over all orders.
+    fn cost(&self, plan: &[Mine]) -> i128 {
+        let world = self.world;
+        let mut sum = 0;
+        let mut taken: BTreeMap<(usize, usize), i64> = BTreeMap::new();
+        for (used, _) in plan.iter().flatten() {
+            let (fixed, per_unit, distance) = world.cost(used.order, used.loc);
+            let units: i64 = used.lines.iter().sum();
+            sum += self.scale.0.iter().map(|&(term, weight)| {
+                let value = match term {
+                    Term::Cost => i128::from(fixed) + i128::from(per_unit) * i128::from(units),
+                    Term::Shipments => 1,
+                    Term::Distance => i128::from(distance),
+                    Term::Rank => i128::from(world.places[used.loc].rank) * i128::from(units),
+                    Term::Assembled | Term::Balance | Term::Churn => 0,
+                };
+                value * weight
+            }).sum::<i128>();
+            for &(sku, qty) in &used.takes {
+                *taken.entry((sku, used.loc)).or_default() += qty;
+            }
+        }
+        for &(sku, loc, reserve) in &world.reserves {
+            let nodes = world.at(sku, loc).iter().map(|&node| &world.nodes[node]);
+            let there: i64 = nodes.filter(|node| !node.inbound).map(|node| node.units).sum();
+            let left = there - taken.get(&(sku, loc)).copied().unwrap_or(0);
+            let eaten = (reserve - left).max(0);
+            sum += self.scale.of(|term| if term == Term::Balance { eaten } else { 0 });
+        }
+        for (at, &order) in self.group.iter().enumerate() {
+            for &soft in world.claims.soft_of.get(&order).map_or(&[][..], |list| list) {
+                let claim = &world.claims.soft[soft];
+                let takes = plan[at].iter().flat_map(|(_, takes)| takes);
+                let kept: i64 =
+                    takes.filter(|take| take.node == claim.node).map(|take| take.qty).sum();
+                let moved = (claim.qty - kept).max(0);
+                sum += self.scale.of(|term| if term == Term::Churn { moved } else { 0 });
+            }
+        }
+        sum
+    }
+
+    /// Raises prices where orders want more than there is; the best lower bound of the cost, times [`TIMES`].
+    /// The bound is exact for whatever prices: they are whole numbers, and so is all that is summed.
+    fn find_prices(&mut self) -> Option<i128> {
+        // Reserves and claims join orders in ways that prices do not see.
+        let joined = !self.world.reserves.is_empty() || !self.world.claims.soft.is_empty();
+        let stock = self.units();
+        let count = self.plains.iter().flatten().count().max(1);
+        let rounds = ROUNDS_MAX.min(PRICED_MAX / count).max(1);
+        let mut prices: BTreeMap<(usize, usize), i128> = BTreeMap::new();
+        let mut best: Option<i128> = None;
+        let target = self.best_cost * TIMES;
+        let mut pace = 1.0f64;
+        let mut since = 0;
+        for round in 0..rounds {
+            let mut wanted: BTreeMap<(usize, usize), i64> = BTreeMap::new();
+            let mut bound = 0;
+            for (plain, fills) in self.plains.iter().flatten() {
+                let lines = &self.world.orders[plain.order].lines;
+                let key = |line: usize, p: usize| (lines[line].sku, plain.places[p]);
+                let price =
+                    |line: usize, p: usize| prices.get(&key(line, p)).copied().unwrap_or(0);
+                let priced = plain.priced(TIMES, price);
+                if let Some((cost, grid)) = priced.best_grid(self.world, Some(fills)) {
+                    bound += cost;
+                    for (line, row) in grid.iter().enumerate() {
+                        for (p, &qty) in row.iter().enumerate().filter(|(_, qty)| **qty > 0) {
+                            *wanted.entry(key(line, p)).or_default() += qty;
+                        }
+                    }
+                }
+            }
+            bound -= prices
+                .iter()
+                .map(|(key, price)| price * i128::from(stock.get(key).copied().unwrap_or(0)))
+                .sum::<i128>();
+            if best.is_none_or(|best| bound > best) {
+                best = Some(bound);
+                self.prices = prices.clone();
+                since = 0;
+            } else {
+                since += 1;
+                if since == 12 {
+                    pace /= 2.0;
+                    since = 0;
+                    prices = self.prices.clone();
+                }
+            }
+            if round % 4 == 0 {
+                self.seeds.push(prices.clone());
+            }
+            // Step along what is missing; floating point only chooses where to look next.
+            let mut over: BTreeMap<(usize, usize), f64> = BTreeMap::new();
+            for (&key, &qty) in &wanted {
+                let there = stock.get(&key).copied().unwrap_or(0);
+                over.insert(key, (qty - there) as f64);
+            }
+            for &key in prices.keys() {
+                let there = stock.get(&key).copied().unwrap_or(0);
+                over.entry(key).or_insert(-(there as f64));
+            }
+            over.retain(|key, over| *over > 0.0 || prices.get(key).is_some_and(|price| *price > 0));
+            let norm: f64 = over.values().map(|over| over * over).sum();
+            let room = (target - bound) as f64;
+            if norm == 0.0 || room <= 0.0 {
+                break;
+            }
+            for (key, over) in over {
+                let price = prices.entry(key).or_default();
+                let step = (pace * room * over / norm).round() as i128;
+                *price = (*price + step).max(0);
+            }
+        }
+        if joined || self.plains.iter().any(Option::is_none) { None } else { best }
+    }
+
+    fn units(&self) -> BTreeMap<(usize, usize), i64> {
+        let mut units = BTreeMap::new();
+        for (node, &free) in self.world.nodes.iter().zip(&self.stock.free) {
+            if !node.inbound && node.usable && free > 0 {
+                *units.entry((node.sku, node.loc)).or_default() += free;
+            }
+        }
+        units
+    }
+
+    /// Attempts from different prices, each improved order by order.
+    fn search(&mut self) {
+        let count = self.plains.iter().flatten().count();
+        if count == 0 {
+            return;
+        }
+        let mut solves = 0;
+        let best = self.best.clone();
+        self.polish(best, &mut solves);
+        let mut seeds = std::mem::take(&mut self.seeds);
+        seeds.push(self.prices.clone());
+        for (attempt, prices) in seeds.iter().rev().enumerate() {
+            for turn in 0..3 {
+                if solves + 2 * count > SOLVES_MAX {
+                    return;
+                }
+                let mut order: Vec<usize> = (0..self.group.len()).collect();
+                match turn {
+                    0 => {}
+                    1 => order.reverse(),
+                    _ => order.rotate_left((attempt * 7 + 3) % self.group.len()),
+                }
+                if let Some(plan) = self.build(prices, &order) {
+                    solves += count;
+                    self.polish(plan, &mut solves);
+                }
+            }
+        }
+    }
+
+    /// Plans orders in the given order at priced cost; `None` when one does not get its fills.
+    fn build(&self, prices: &BTreeMap<(usize, usize), i128>, order: &[usize]) -> Option<Vec<Mine>> {
+        let mut stock = self.stock.clone();
+        let mut plan = self.best.clone();
+        for &at in order {
+            let Some((_, fills)) = &self.plains[at] else { continue };
+            let plain = Plain::new(self.world, &stock, self.scale, self.group[at])?;
+            let lines = &self.world.orders[plain.order].lines;
+            let price = |line: usize, p: usize| {
+                prices.get(&(lines[line].sku, plain.places[p])).copied().unwrap_or(0)
+            };
+            let priced = plain.priced(TIMES, price);
+            plan[at] = match priced.best_grid(self.world, Some(fills)) {
+                Some((_, grid)) => take_all(self.world, &mut stock, plain.uses(self.world, &grid))?,
+                None if fills.iter().all(|&qty| qty == 0) => Vec::new(),
+                None => return None,
+            };
+        }
+        Some(plan)
+    }
+
+    /// Plans each order again on what the others leave, until a whole pass changes nothing; keeps the plan if best.
+    fn polish(&mut self, mut plan: Vec<Mine>, solves: &mut usize) {
+        let mut stock = self.stock.clone();
+        for (at, mine) in plan.iter().enumerate() {
+            if self.plains[at].is_some() {
+                mine.iter().for_each(|(used, takes)| remove(&mut stock, used, takes));
+            }
+        }
+        loop {
+            let mut changed = false;
+            for at in 0..plan.len() {
+                let Some((_, fills)) = &self.plains[at] else { continue };
+                if *solves >= SOLVES_MAX {
+                    break;
+                }
+                *solves += 1;
+                let old = std::mem::take(&mut plan[at]);
+                old.iter().for_each(|(used, takes)| stock.put_back(used, takes));
+                let plain = Plain::new(self.world, &stock, self.scale, self.group[at]);
+                let new = plain.and_then(|plain| {
+                    let (cost, grid) = plain.best_grid(self.world, Some(fills))?;
+                    (cost < grid_cost(&plain, &old)).then(|| plain.uses(self.world, &grid))
+                });
+                plan[at] = match new.and_then(|uses| take_all(self.world, &mut stock, uses)) {
+                    Some(mine) => {
+                        changed = true;
+                        mine
+                    }
+                    None => {
+                        old.iter().for_each(|(used, takes)| remove(&mut stock, used, takes));
+                        old
+                    }
+                };
+            }
+            if !changed || *solves >= SOLVES_MAX {
+                break;
+            }
+        }
+        let cost = self.cost(&plan);
+        if cost < self.best_cost {
+            self.best_cost = cost;
+            self.best = plan;
+        }
+    }
+
+    /// What is known about the plan, in words.
+    fn verdict(&self, bound: Option<i128>) -> (String, bool) {
+        let name = "prices and local search";
+        let Some(bound) = bound else {
+            return (format!("{name}, distance from the best unknown"), false);
+        };
+        // Costs are whole numbers, so the bound may be rounded up.
+        let bound = -((-bound).div_euclid(TIMES));
+        if bound >= self.best_cost && self.service_proven {
+            return (format!("{name}, proven best"), true);
+        }
+        let first = self.scale.0.last().map_or(1, |&(_, weight)| weight);
+        let (least, found) = (bound.div_euclid(first), self.best_cost / first);
+        let hundredths = if least > 0 { (found - least) * 10_000 / least + 1 } else { 0 };
+        let gap = format!("{}.{:02} %", hundredths / 100, hundredths % 100);
+        let given = if self.service_proven { "" } else { " for the service given" };
+        let text = match hundredths {
+            0 => format!("{name}, distance from the best unknown"),
+            _ => format!("{name}, within {gap} of the best first term{given}"),
+        };
+        (text, false)
+    }
+}
+
+/// What `old` costs on the stock that `plain` saw.
+fn grid_cost(plain: &Plain, old: &[(Use, Vec<Take>)]) -> i128 {
+    let mut cost = 0;
+    for (used, _) in old {
+        let Some(p) = plain.places.iter().position(|&loc| loc == used.loc) else {
+            return i128::MAX;
+        };
+        cost += plain.open[p];
+        for (line, &qty) in plain.lines.iter().zip(&used.lines) {
+            let mut left = qty;
+            for &(_, units, unit) in line.offers.iter().filter(|offer| offer.0 == p) {
+                let part = left.min(units);
+                cost += i128::from(part) * unit;
+                left -= part;
+            }
+        }
+    }
+    cost
+}
+
+fn take_all(world: &World<'_>, stock: &mut Stock, uses: Vec<Use>) -> Option<Mine> {
+    let mut mine = Vec::new();
+    for used in uses {
+        match stock.take(world, &used, false) {
+            Some(takes) => mine.push((used, takes)),
+            None => {
+                mine.iter().for_each(|(used, takes): &(Use, _)| stock.put_back(used, takes));
+                return None;
+            }
+        }
+    }
+    Some(mine)
+}
+
+/// Takes exactly `takes`, which are known to be there.
+fn remove(stock: &mut Stock, used: &Use, takes: &[Take]) {
+    for take in takes {
+        match take.hard {
+            Some(hard) => stock.claimed[hard] += take.qty,
+            None => stock.free[take.node] -= take.qty,
+        }
+    }
+    for &(sku, qty) in &used.takes {
+        *stock.taken.entry((sku, used.loc)).or_default() += qty;
+    }
+    if let Some(room) = &mut stock.room[used.loc] {
+        *room -= used.lines.iter().sum::<i64>();
+    }
 }
