@@ -1,3 +1,5 @@
 //! What the program does, seen from outside.
 
 mod config;
+mod http;
+mod world;

@@ -1,0 +1,184 @@
+//! A mirror with a few records in a database of its own, and the real server in front of it.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use millpond::{
+    config::{Loaded, parse},
+    environment::Environment,
+    http::{self, App, guard::ApiKeys},
+    instances::open_mirror,
+};
+use serde_json::{Value, json};
+use store::{
+    ResourceName, Store,
+    records::{Incoming, PageWrite},
+    testing::TestDatabase,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use upstream::Secret;
+
+/// Two instances of one connector, whose upstream does not answer.
+const CONFIG: &str = r#"
+[sql]
+timeout = "2s"
+rows_max = 100
+
+[server]
+request_timeout = "5s"
+grace = "2s"
+
+[[instance]]
+name = "pond-uk"
+connector = "cin7"
+base_url = "http://127.0.0.1:9"
+private_hosts = true
+currency = "GBP"
+
+[[instance]]
+name = "pond-eu"
+connector = "cin7"
+base_url = "http://127.0.0.1:9"
+private_hosts = true
+currency = "EUR"
+"#;
+
+pub struct World {
+    pub database: TestDatabase,
+    pub store: Store,
+    pub address: SocketAddr,
+    pub stop: CancellationToken,
+    pub served: JoinHandle<anyhow::Result<()>>,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with_keys(&[]).await
+    }
+
+    pub async fn with_keys(keys: &[&str]) -> Self {
+        let database = TestDatabase::fresh().await;
+        let store = Store::from_pool(database.pool());
+        let environment = Environment::default();
+        let loaded: Loaded = parse("world", CONFIG, Path::new("."), &environment).unwrap();
+        let mirror = open_mirror(&loaded, &environment, store.clone())
+            .await
+            .unwrap();
+        let stop = CancellationToken::new();
+        let keys = ApiKeys::new(keys.iter().map(|key| Secret::new(*key)).collect());
+        let app = App::open(mirror, &loaded.config, keys, stop.clone())
+            .await
+            .unwrap();
+        let listener = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(http::serve(app, listener, Duration::from_secs(2)));
+        Self {
+            database,
+            store,
+            address,
+            stop,
+            served,
+        }
+    }
+
+    /// Writes records as a run does.
+    pub async fn write(&self, resource: &str, instance: &str, records: &[(&str, &str)]) {
+        let resource: ResourceName = resource.parse().unwrap();
+        let now = Timestamp::now();
+        let incoming = records.iter().map(|(id, body)| Incoming {
+            id: (*id).to_owned(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            hash: hash_of(body),
+            asked_at: now,
+            upstream_at: Some(now),
+            wants: Vec::new(),
+        });
+        let page = PageWrite {
+            resource: &resource,
+            instance,
+            run: None,
+            records: incoming.collect(),
+            children: &[],
+            fetches: Vec::new(),
+            progress: None,
+        };
+        self.store.write_page(page).await.unwrap();
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send(
+            "POST",
+            path,
+            &[("content-type", "application/json")],
+            Some(body.to_string()),
+        )
+        .await
+    }
+
+    pub async fn sql(&self, sql: &str) -> Reply {
+        self.post("/v1/query/sql", &json!({ "sql": sql })).await
+    }
+
+    /// One request on a connection of its own.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Reply {
+        let body = body.unwrap_or_default();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request.push_str("host: localhost\r\n");
+        }
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        Reply {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+}
+
+/// Any function that tells these bodies apart will do.
+fn hash_of(body: &str) -> [u8; 16] {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u128;
+    for byte in body.bytes() {
+        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_01b3_0000_0001_000d);
+    }
+    hash.to_be_bytes()
+}
