@@ -46,6 +46,9 @@ struct Inner {
 /// More attempts than these help nobody.
 const ATTEMPTS_MAX: u32 = 20;
 
+/// How long a connection is kept open for the next call.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
 impl Client {
     /// A client without connections yet.
     ///
@@ -183,28 +186,43 @@ fn check_numbers(settings: &Settings) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// Trusts the system's authorities. A machine that has none, such as a slim container, gets Mozilla's.
 fn build_http(settings: &Settings) -> reqwest::Result<reqwest::Client> {
     // Fails when one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("millpond/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        // Only the configuration decides where calls go, not the environment.
-        .no_proxy()
-        .referer(false);
     let certificates: reqwest::Result<Vec<_>> = settings
         .root_certificates
         .iter()
         .map(|pem| reqwest::Certificate::from_pem(pem))
         .collect();
-    let certificates = certificates?;
+    let mut certificates = certificates?;
+    let mut builder = http_builder(settings);
     if !certificates.is_empty() {
-        builder = builder.tls_certs_merge(certificates);
+        builder = builder.tls_certs_merge(certificates.clone());
     }
-    if !settings.allow_private_hosts {
-        builder = builder.dns_resolver(PublicResolver);
+    builder.build().or_else(|error| {
+        tracing::warn!(%error, api.name = settings.instance, "the system's certificates cannot be used; Mozilla's are");
+        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            certificates.push(reqwest::Certificate::from_der(root)?);
+        }
+        http_builder(settings).tls_certs_only(certificates).build()
+    })
+}
+
+fn http_builder(settings: &Settings) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("millpond/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        // Only the configuration decides where calls go, not the environment.
+        .no_proxy()
+        .referer(false)
+        // Sooner than servers and gateways usually do it: a call into a closing connection costs an attempt.
+        .pool_idle_timeout(POOL_IDLE);
+    if settings.allow_private_hosts {
+        builder
+    } else {
+        builder.dns_resolver(PublicResolver)
     }
-    builder.build()
 }
 
 fn without_user(url: &str) -> String {

@@ -19,6 +19,13 @@ pub(crate) enum Fault {
     Unbuildable(String),
 }
 
+/// How the HTTP library says that an answer ended too early. It has no type for that.
+const ENDED_EARLY: [&str; 3] = [
+    "connection closed before message completed",
+    "end of file before message length reached",
+    "unexpected EOF during chunk",
+];
+
 const ETIMEDOUT: i32 = 110;
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
@@ -32,33 +39,23 @@ pub(crate) fn name_fault(error: &reqwest::Error, timeout_ms: u128) -> Fault {
     let mut code = None;
     let mut deepest = String::new();
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(private) = error.downcast_ref::<OnlyPrivate>() {
+    while let Some(current) = next {
+        if let Some(private) = current.downcast_ref::<OnlyPrivate>() {
             return Fault::Private(private.to_string());
         }
-        if let Some(tls) = error.downcast_ref::<rustls::Error>()
-            && let Some(reason) = refused_certificate(tls)
-        {
+        let tls = current.downcast_ref::<rustls::Error>();
+        if let Some(reason) = tls.and_then(refused_certificate) {
             return Fault::Certificate(reason);
         }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            // An inner error hides in `get_ref` and not in `source`.
-            if let Some(inner) = io.get_ref() {
-                let tls = inner.downcast_ref::<rustls::Error>();
-                if let Some(reason) = tls.and_then(refused_certificate) {
-                    return Fault::Certificate(reason);
-                }
-                if let Some(private) = inner.downcast_ref::<OnlyPrivate>() {
-                    return Fault::Private(private.to_string());
-                }
-            }
-            code = code.or(name_io(io));
-        }
-        deepest = error.to_string();
-        is_incomplete |= deepest.contains("connection closed before message completed")
-            || deepest.contains("end of file before message length reached")
-            || deepest.contains("unexpected EOF during chunk");
-        next = error.source();
+        let io = current.downcast_ref::<io::Error>();
+        code = code.or_else(|| io.and_then(name_io));
+        deepest = current.to_string();
+        is_incomplete |= ENDED_EARLY.iter().any(|words| deepest.contains(words));
+        // An I/O error keeps what it wraps in `get_ref`; its `source` is that error's source.
+        let wrapped = io
+            .and_then(io::Error::get_ref)
+            .map(|inner| inner as &(dyn Error + 'static));
+        next = wrapped.or_else(|| current.source());
     }
     if error.is_builder() {
         return Fault::Unbuildable(deepest);

@@ -473,3 +473,23 @@ async fn answer_without_tls() -> std::net::SocketAddr {
     });
     address
 }
+
+#[tokio::test]
+#[ignore = "takes half a minute: the default time of one call"]
+async fn by_default_a_silent_server_is_left_after_30_seconds() {
+    let rig = rig_with(
+        vec![Reply::Silence],
+        CONNECTOR,
+        1,
+        |settings| settings.timeout = None,
+        None,
+    )
+    .await;
+    let mut call = Call::get("thing", Class::Read);
+    call.attempts = Some(1);
+    let started = Instant::now();
+    let error = rig.client.call(call).await.unwrap_err();
+    let took = started.elapsed().as_secs_f64();
+    assert!((29.9..30.1).contains(&took), "{took}");
+    assert_eq!(codes(&error), ["ECONNABORTED"]);
+}

@@ -8,4 +8,5 @@ mod listing;
 mod log;
 mod oauth;
 mod server;
+mod tls;
 mod writes;
