@@ -168,7 +168,6 @@ impl Plain {
         if fills.iter().all(|&qty| qty == 0) {
             return None;
         }
-        // Sets in the order of what opening them costs: the search ends when that alone is too much.
         let least: Vec<i128> = self
             .lines
             .iter()
@@ -176,15 +175,17 @@ impl Plain {
             .map(|(line, &fill)| walk(line, fill, u32::MAX, |_, _| {}).unwrap_or(0))
             .collect();
         let units: i128 = least.iter().sum();
-        let mut sets: Vec<(i128, u32)> = (1..1u32 << self.places.len())
-            .filter(|set| set.count_ones() as usize <= self.sets_max)
-            .map(|set| (self.opening(set), set))
-            .collect();
-        sets.sort_unstable();
-        let mut best: Option<(i128, Grid)> = None;
-        'sets: for (opening, set) in sets {
-            if best.as_ref().is_some_and(|(cost, _)| opening + units > *cost) {
-                break;
+        let mut best = self.shrunk(&fills);
+        // What opening a set costs follows from the set without its first place.
+        let mut openings = vec![0i128; 1 << self.places.len()];
+        'sets: for set in 1..1u32 << self.places.len() {
+            let opening = openings[(set & (set - 1)) as usize]
+                + self.open[set.trailing_zeros() as usize];
+            openings[set as usize] = opening;
+            if set.count_ones() as usize > self.sets_max
+                || best.as_ref().is_some_and(|(cost, _)| opening + units > *cost)
+            {
+                continue;
             }
             // What is known of the lines seen, and the least that the others cost.
             let mut cost = opening + units;
@@ -198,19 +199,50 @@ impl Plain {
                 }
             }
             let grid = self.grid(&fills, set);
-            let used = (0..self.places.len())
-                .filter(|&p| grid.iter().any(|line| line[p] > 0))
-                .fold(0, |set, p| set | 1 << p);
             // A set with a place that ships nothing is another set.
-            cost += self.opening(used) - opening;
-            let better = best.as_ref().is_none_or(|(least, old)| {
-                cost < *least || (cost == *least && grid > *old)
-            });
+            cost += self.opening(self.used(&grid)) - opening;
+            let better = best
+                .as_ref()
+                .is_none_or(|(least, old)| cost < *least || (cost == *least && grid > *old));
             if better {
                 best = Some((cost, grid));
             }
         }
         best
+    }
+
+    /// A good start: every place, then one place less as long as that is cheaper.
+    fn shrunk(&self, fills: &[i64]) -> Option<(i128, Grid)> {
+        let price = |set: u32| -> Option<i128> {
+            let lines = self.lines.iter().zip(fills);
+            let costs: Option<i128> =
+                lines.map(|(line, &fill)| walk(line, fill, set, |_, _| {})).sum();
+            costs.map(|cost| cost + self.opening(set))
+        };
+        let mut set = (1u32 << self.places.len()) - 1;
+        let mut cost = price(set)?;
+        loop {
+            let smaller = (0..self.places.len())
+                .map(|p| set & !(1 << p))
+                .filter(|&less| less != set)
+                .filter_map(|less| Some((price(less)?, less)))
+                .min();
+            match smaller {
+                Some((less, next)) if less <= cost => (cost, set) = (less, next),
+                _ => break,
+            }
+        }
+        if set.count_ones() as usize > self.sets_max {
+            return None;
+        }
+        let grid = self.grid(fills, set);
+        cost += self.opening(self.used(&grid)) - self.opening(set);
+        Some((cost, grid))
+    }
+
+    fn used(&self, grid: &Grid) -> u32 {
+        let ships = |p: &usize| grid.iter().any(|line| line[*p] > 0);
+        (0..self.places.len()).filter(ships).fold(0, |set, p| set | 1 << p)
     }
 
     fn opening(&self, set: u32) -> i128 {
@@ -368,8 +400,8 @@ pub(crate) fn scale(world: &World<'_>) -> Option<Scale> {
                 2 * units * ranks.max().unwrap_or(0)
             }
             Term::Assembled => 0,
-            Term::Balance => units,
-            Term::Churn => 2 * units,
+            Term::Balance => world.reserves.iter().map(|x| i128::from(x.2)).sum(),
+            Term::Churn => 2 * world.claims.soft.iter().map(|x| i128::from(x.qty)).sum::<i128>(),
         }
     };
     let mut weights = Vec::new();

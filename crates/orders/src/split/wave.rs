@@ -1,6 +1,9 @@
 //! Waves too large for one program: prices on scarce units bound the cost from below and lead to good plans, and each
 //! order is planned again on what the others leave until nothing improves.
 
+mod prices;
+mod repair;
+
 use std::collections::BTreeMap;
 
 use super::single::{Plain, Scale};
@@ -11,11 +14,7 @@ use crate::stock::{Stock, Take};
 use crate::world::World;
 
 /// Orders planned again in all, over every attempt.
-const SOLVES_MAX: usize = 40_000;
-/// Rounds of price finding.
-const ROUNDS_MAX: usize = 400;
-/// Orders priced in all rounds together.
-const PRICED_MAX: usize = 40_000;
+const SOLVES_MAX: usize = 120_000;
 /// Prices are whole multiples of this part of the smallest cost step.
 const TIMES: i128 = 1_000;
 
@@ -170,79 +169,31 @@ impl<'a> Wave<'a> {
         sum
     }
 
-    /// Raises prices where orders want more than there is; the best lower bound of the cost, times [`TIMES`].
-    /// The bound is exact for whatever prices: they are whole numbers, and so is all that is summed.
+    /// Finds prices under which orders ask for no more than there is; the best lower bound of the cost, times
+    /// [`TIMES`]. The bound is exact for whatever prices: they are whole numbers, and so is all that is summed.
     fn find_prices(&mut self) -> Option<i128> {
+        let (best, seeds) = prices::find(self.world, &self.plains, &self.units(), self.best_cost);
+        self.prices = best;
+        self.seeds = seeds;
         // Reserves and claims join orders in ways that prices do not see.
         let joined = !self.world.reserves.is_empty() || !self.world.claims.soft.is_empty();
-        let stock = self.units();
-        let count = self.plains.iter().flatten().count().max(1);
-        let rounds = ROUNDS_MAX.min(PRICED_MAX / count).max(1);
-        let mut prices: BTreeMap<(usize, usize), i128> = BTreeMap::new();
-        let mut best: Option<i128> = None;
-        let target = self.best_cost * TIMES;
-        let mut pace = 1.0f64;
-        let mut since = 0;
-        for round in 0..rounds {
-            let mut wanted: BTreeMap<(usize, usize), i64> = BTreeMap::new();
-            let mut bound = 0;
-            for (plain, fills) in self.plains.iter().flatten() {
-                let lines = &self.world.orders[plain.order].lines;
-                let key = |line: usize, p: usize| (lines[line].sku, plain.places[p]);
-                let price =
-                    |line: usize, p: usize| prices.get(&key(line, p)).copied().unwrap_or(0);
-                let priced = plain.priced(TIMES, price);
-                if let Some((cost, grid)) = priced.best_grid(self.world, Some(fills)) {
-                    bound += cost;
-                    for (line, row) in grid.iter().enumerate() {
-                        for (p, &qty) in row.iter().enumerate().filter(|(_, qty)| **qty > 0) {
-                            *wanted.entry(key(line, p)).or_default() += qty;
-                        }
-                    }
-                }
-            }
-            bound -= prices
-                .iter()
-                .map(|(key, price)| price * i128::from(stock.get(key).copied().unwrap_or(0)))
-                .sum::<i128>();
-            if best.is_none_or(|best| bound > best) {
-                best = Some(bound);
-                self.prices = prices.clone();
-                since = 0;
-            } else {
-                since += 1;
-                if since == 12 {
-                    pace /= 2.0;
-                    since = 0;
-                    prices = self.prices.clone();
-                }
-            }
-            if round % 4 == 0 {
-                self.seeds.push(prices.clone());
-            }
-            // Step along what is missing; floating point only chooses where to look next.
-            let mut over: BTreeMap<(usize, usize), f64> = BTreeMap::new();
-            for (&key, &qty) in &wanted {
-                let there = stock.get(&key).copied().unwrap_or(0);
-                over.insert(key, (qty - there) as f64);
-            }
-            for &key in prices.keys() {
-                let there = stock.get(&key).copied().unwrap_or(0);
-                over.entry(key).or_insert(-(there as f64));
-            }
-            over.retain(|key, over| *over > 0.0 || prices.get(key).is_some_and(|price| *price > 0));
-            let norm: f64 = over.values().map(|over| over * over).sum();
-            let room = (target - bound) as f64;
-            if norm == 0.0 || room <= 0.0 {
-                break;
-            }
-            for (key, over) in over {
-                let price = prices.entry(key).or_default();
-                let step = (pace * room * over / norm).round() as i128;
-                *price = (*price + step).max(0);
-            }
+        if joined || self.plains.iter().any(Option::is_none) {
+            return None;
         }
-        if joined || self.plains.iter().any(Option::is_none) { None } else { best }
+        let stock = self.units();
+        let mut bound: i128 = 0;
+        for (plain, fills) in self.plains.iter().flatten() {
+            let lines = &self.world.orders[plain.order].lines;
+            let price = |line: usize, p: usize| {
+                self.prices.get(&(lines[line].sku, plain.places[p])).copied().unwrap_or(0)
+            };
+            let priced = plain.priced(TIMES, price);
+            bound += priced.best_grid(self.world, Some(fills)).map_or(0, |(cost, _)| cost);
+        }
+        let paid = self.prices.iter().map(|(key, price)| {
+            price * i128::from(stock.get(key).copied().unwrap_or(0))
+        });
+        Some(bound - paid.sum::<i128>())
     }
 
     fn units(&self) -> BTreeMap<(usize, usize), i64> {
@@ -255,7 +206,7 @@ impl<'a> Wave<'a> {
         units
     }
 
-    /// Attempts from different prices, each improved order by order.
+    /// Attempts from different prices, then small groups of the best plan torn out and planned again.
     fn search(&mut self) {
         let count = self.plains.iter().flatten().count();
         if count == 0 {
@@ -266,23 +217,17 @@ impl<'a> Wave<'a> {
         self.polish(best, &mut solves);
         let mut seeds = std::mem::take(&mut self.seeds);
         seeds.push(self.prices.clone());
-        for (attempt, prices) in seeds.iter().rev().enumerate() {
-            for turn in 0..3 {
-                if solves + 2 * count > SOLVES_MAX {
-                    return;
-                }
-                let mut order: Vec<usize> = (0..self.group.len()).collect();
-                match turn {
-                    0 => {}
-                    1 => order.reverse(),
-                    _ => order.rotate_left((attempt * 7 + 3) % self.group.len()),
-                }
-                if let Some(plan) = self.build(prices, &order) {
-                    solves += count;
-                    self.polish(plan, &mut solves);
-                }
+        let order: Vec<usize> = (0..self.group.len()).collect();
+        for prices in seeds.iter().rev() {
+            if solves + 4 * count > SOLVES_MAX / 4 {
+                break;
+            }
+            if let Some(plan) = self.build(prices, &order) {
+                solves += count;
+                self.polish(plan, &mut solves);
             }
         }
+        repair::improve(self, SOLVES_MAX.saturating_sub(solves));
     }
 
     /// Plans orders in the given order at priced cost; `None` when one does not get its fills.
