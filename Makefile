@@ -40,11 +40,11 @@ check: ## format, lints, docs and the house rules
 .PHONY: bench-mirror
 bench-mirror: ## mirror 200,000 records, beside COPY and a plain fetch
 	@scripts/setup demo
-	cargo build --release --locked -p millpond
-	$(MILLPOND) bench mirror $(BENCH_ARGS)
+	cargo build --release --locked -p bench
+	$(TARGET_DIR)/release/bench mirror $(BENCH_ARGS)
 
 .PHONY: bench-query
 bench-query: ## ask 250,000 sales and a million documents
 	@scripts/setup demo
-	cargo build --release --locked -p millpond
-	$(MILLPOND) bench query $(BENCH_ARGS)
+	cargo build --release --locked -p bench
+	$(TARGET_DIR)/release/bench query $(BENCH_ARGS)

@@ -25,7 +25,7 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 /// How many leftovers one process drops.
 const SWEPT_MAX: i64 = 20;
 /// How long the shared server stays without any test.
-const LINGER: Duration = Duration::from_secs(600);
+const LINGER: Duration = Duration::from_secs(60);
 const POOL_CONNECTIONS_MAX: u32 = 10;
 /// Serialises making the template and sweeping; any number that nobody else uses.
 const ADVISORY_LOCK: i64 = 0x6d69_6c6c_706f_6e64;
