@@ -7,8 +7,11 @@ mod fault;
 mod held;
 mod listing;
 mod login;
+mod query;
 mod settings;
+mod steps;
 mod token;
+mod turn;
 mod verdict;
 
 use std::collections::{BTreeMap, HashMap};

@@ -6,8 +6,11 @@
 mod auth;
 mod check;
 mod diagnostics;
+mod endpoint;
 mod errors;
+mod feed;
 mod limits;
+mod notes;
 mod paging;
 mod payload;
 mod reader;
@@ -20,11 +23,13 @@ use std::sync::Arc;
 
 pub use auth::{Auth, AuthKind};
 pub use diagnostics::{Diagnostics, Problem};
+pub use endpoint::Endpoint;
 pub use errors::{ErrorRules, MissingRules, ThrottleRules};
+pub use feed::{ChangeFilter, Changes, Reconcile, StampFormat};
 pub use limits::Limits;
 pub use paging::{Paging, PagingKind, TotalAt};
 pub use payload::{Payload, TtlRule};
-pub use resource::{ChangeFilter, Changes, Endpoint, Order, Reconcile, Resource, StampFormat};
+pub use resource::{Order, Resource};
 pub use template::Template;
 pub use view::{Column, ColumnType, View};
 

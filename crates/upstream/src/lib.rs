@@ -9,6 +9,7 @@ mod client;
 mod clock;
 pub mod connector;
 mod cut;
+mod detail;
 mod duration;
 mod field_path;
 mod gate;

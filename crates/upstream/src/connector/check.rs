@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Connector;
 use super::diagnostics::closest;
-use super::reader::Notes;
+use super::notes::Notes;
 
 /// Names that PostgreSQL or we keep to ourselves.
 const SCHEMAS_TAKEN: [&str; 3] = ["millpond", "public", "information_schema"];

@@ -1,7 +1,7 @@
 //! `[[payload]]` and `[ttl]`: what is fetched per parent record and kept hot, and for how long.
 
+use super::endpoint::Endpoint;
 use super::reader::Table;
-use super::resource::Endpoint;
 
 /// Something fetched per parent record, out of one or several calls.
 #[derive(Clone, Debug)]

@@ -2,13 +2,14 @@
 //! error with its line and the closest allowed name.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::{Diagnostics, Problem, closest};
+use super::diagnostics::{Diagnostics, closest};
+use super::notes::Notes;
 use crate::duration::parse_duration;
 use crate::field_path::FieldPath;
 
@@ -49,53 +50,6 @@ pub(super) fn read<T>(
             file: file_name.to_owned(),
             problems,
         }),
-    }
-}
-
-/// The problems found so far, and on which line each key stands.
-pub(super) struct Notes {
-    line_starts: Vec<usize>,
-    lines: RefCell<BTreeMap<String, usize>>,
-    problems: RefCell<Vec<Problem>>,
-}
-
-impl Notes {
-    fn new(text: &str) -> Notes {
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Notes {
-            line_starts,
-            lines: RefCell::default(),
-            problems: RefCell::default(),
-        }
-    }
-
-    fn line_at(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset)
-    }
-
-    fn push(&self, line: usize, key: String, message: String) {
-        self.problems
-            .borrow_mut()
-            .push(Problem { line, key, message });
-    }
-
-    /// Notes a problem at `key` (`resource.sale.of`); its line is that of the key or of the nearest table around.
-    pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        let lines = self.lines.borrow();
-        let mut around = key;
-        let line = loop {
-            if let Some(line) = lines.get(around) {
-                break *line;
-            }
-            match around.rfind('.') {
-                Some(dot) => around = &around[..dot],
-                None => break 1,
-            }
-        };
-        drop(lines);
-        self.push(line, key.to_owned(), message.into());
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
+use super::feed::{Changes, Reconcile};
 use super::paging::Paging;
 use super::reader::Table;
-use super::template::Template;
 use crate::field_path::FieldPath;
 
 /// One kind of record and how to get at it.
@@ -60,15 +61,6 @@ pub struct Resource {
     pub ttl: Option<String>,
 }
 
-/// A path below the base URL with a fixed query: `sale?ID={id}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The path, without a leading slash.
-    pub path: Template,
-    /// The query, not encoded.
-    pub query: Vec<(String, Template)>,
-}
-
 /// In which order a listing comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -78,66 +70,6 @@ pub enum Order {
     OldestFirst,
     /// Nobody knows.
     Unknown,
-}
-
-/// How to ask for what changed.
-#[derive(Clone, Debug)]
-pub struct Changes {
-    /// How often.
-    pub every: Duration,
-    /// How the request says "since".
-    pub filter: ChangeFilter,
-    /// How far before the last stamp to ask again, for rows that were committed late.
-    pub overlap: Duration,
-    /// How a moment is written.
-    pub format: StampFormat,
-}
-
-/// How a request says "since".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeFilter {
-    /// Parameters that take the moment.
-    Param {
-        /// From this moment on.
-        since: String,
-        /// Up to this moment, where the API can.
-        until: Option<String>,
-    },
-    /// A condition, joined to others with `and`.
-    Condition {
-        /// The parameter for conditions.
-        param: String,
-        /// The condition with `{since}`.
-        since: Template,
-        /// The condition with `{until}`.
-        until: Option<Template>,
-    },
-}
-
-/// How a moment is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StampFormat {
-    /// `2026-01-31T09:30:00Z`.
-    Iso,
-    /// `2026-01-31T09:30:00.000Z`.
-    IsoMillis,
-    /// `2026-01-31`: the whole day counts.
-    Date,
-    /// Seconds since 1970.
-    Unix,
-}
-
-/// How deletions are found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reconcile {
-    /// How often the ids are listed.
-    pub every: Duration,
-    /// How many whole listings in a row a record must be missing from before it counts as deleted.
-    pub prune_after: u32,
-    /// The greatest share of records that one listing may remove; more is taken for a fault of the listing.
-    pub shrink_max: f64,
-    /// Parameters that make the listing cheaper, such as `fields = "id"`.
-    pub params: Vec<(String, String)>,
 }
 
 impl Resource {
@@ -225,152 +157,6 @@ impl Resource {
                 .collect(),
             signals: read_signals(table),
             ttl: table.text("ttl"),
-        }
-    }
-}
-
-impl Endpoint {
-    /// Reads the endpoint at `key`; `with_id` says whether it must have `{id}` or must not.
-    pub(super) fn read(table: &Table<'_>, key: &'static str, with_id: bool) -> Option<Endpoint> {
-        let text = table.text(key)?;
-        Endpoint::parse(table, key, &text, with_id)
-    }
-
-    pub(super) fn parse(
-        table: &Table<'_>,
-        key: &str,
-        text: &str,
-        with_id: bool,
-    ) -> Option<Endpoint> {
-        if text.contains("://")
-            || text.contains('#')
-            || text.split(['/', '?']).any(|part| part == "..")
-        {
-            table.problem(key, format!("`{text}` must be a path below `base_url`"));
-            return None;
-        }
-        let (path, query) = text.split_once('?').unwrap_or((text, ""));
-        let mut pairs = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            pairs.push((name.to_owned(), value));
-        }
-        let read = || -> Result<Endpoint, String> {
-            let path = Template::parse(path.trim_start_matches('/'))?;
-            let query: Result<Vec<_>, String> = pairs
-                .iter()
-                .map(|(name, value)| Ok((name.clone(), Template::parse(value)?)))
-                .collect();
-            Ok(Endpoint {
-                path,
-                query: query?,
-            })
-        };
-        let endpoint = match read() {
-            Ok(endpoint) => endpoint,
-            Err(message) => {
-                table.problem(key, message);
-                return None;
-            }
-        };
-        let places: Vec<&str> = endpoint.places().collect();
-        if let Some(other) = places.iter().find(|place| **place != "id" || !with_id) {
-            let allowed = if with_id { "only {id}" } else { "no place" };
-            table.problem(
-                key,
-                format!("`{{{other}}}` has no meaning here: {allowed} is allowed"),
-            );
-        } else if with_id && places.is_empty() {
-            table.problem(
-                key,
-                format!("`{text}` must say where the record's id goes: {{id}}"),
-            );
-        }
-        Some(endpoint)
-    }
-
-    fn places(&self) -> impl Iterator<Item = &str> {
-        self.path
-            .places()
-            .chain(self.query.iter().flat_map(|(_, value)| value.places()))
-    }
-}
-
-impl Changes {
-    fn read(table: &Table<'_>) -> Changes {
-        let place = |key: &'static str, name: &str| {
-            let text = table.text(key)?;
-            match Template::parse(&text) {
-                Ok(template) if template.places().eq([name]) => Some(template),
-                Ok(_) => {
-                    table.problem(
-                        key,
-                        format!("must have the place {{{name}}} once and no other"),
-                    );
-                    None
-                }
-                Err(message) => {
-                    table.problem(key, message);
-                    None
-                }
-            }
-        };
-        let (since, until) = (table.text("param"), table.text("until_param"));
-        let (condition, until_condition) = (
-            place("condition", "since"),
-            place("until_condition", "until"),
-        );
-        let conditions_param = table
-            .text("conditions_param")
-            .unwrap_or_else(|| "conditions".to_owned());
-        let filter = match (since, condition) {
-            (Some(since), None) => ChangeFilter::Param { since, until },
-            (None, Some(since)) => ChangeFilter::Condition {
-                param: conditions_param,
-                since,
-                until: until_condition,
-            },
-            (Some(since), Some(_)) => {
-                table.problem("condition", "stands beside `param`: give one or the other");
-                ChangeFilter::Param { since, until }
-            }
-            (None, None) => {
-                if !table.has("condition") && !table.has("param") {
-                    table.problem("param", "is missing: give `param`, or `condition`");
-                }
-                ChangeFilter::Param {
-                    since: String::new(),
-                    until,
-                }
-            }
-        };
-        let formats = [
-            ("iso", StampFormat::Iso),
-            ("iso_millis", StampFormat::IsoMillis),
-            ("date", StampFormat::Date),
-            ("unix", StampFormat::Unix),
-        ];
-        Changes {
-            every: table.need_duration("every"),
-            filter,
-            overlap: table
-                .duration("overlap")
-                .unwrap_or(Duration::from_secs(300)),
-            format: table.choice("format", &formats).unwrap_or(StampFormat::Iso),
-        }
-    }
-}
-
-impl Reconcile {
-    fn read(table: &Table<'_>) -> Reconcile {
-        Reconcile {
-            every: table.need_duration("every"),
-            prune_after: table
-                .integer("prune_after", 1, 100)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(1),
-            shrink_max: table.share("shrink_max").unwrap_or(0.2),
-            params: table.pairs("params").unwrap_or_default(),
         }
     }
 }

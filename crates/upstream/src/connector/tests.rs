@@ -368,6 +368,8 @@ fn every_key_of_the_vocabulary_stands_in_the_reference_page() {
         include_str!("paging.rs"),
         include_str!("payload.rs"),
         include_str!("resource.rs"),
+        include_str!("endpoint.rs"),
+        include_str!("feed.rs"),
         include_str!("view.rs"),
     ]
     .concat();
