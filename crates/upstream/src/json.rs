@@ -134,7 +134,7 @@ impl<'a> Scanner<'a> {
 
     fn skip(&mut self, depth: u32) -> Result<(), NotJson> {
         if depth > DEPTH_MAX {
-            return Err(NotJson::At(self.at));
+            return self.skip_deep();
         }
         match self.peek()? {
             b'"' => self.string().map(drop),
@@ -145,6 +145,54 @@ impl<'a> Scanner<'a> {
             b'n' => self.word(b"null"),
             b'-' | b'0'..=b'9' => self.number(),
             _ => Err(NotJson::At(self.at)),
+        }
+    }
+
+    /// As [`skip`](Self::skip), but nesting takes a byte of heap instead of stack: one absurd record must not cost
+    /// the page that it stands in.
+    fn skip_deep(&mut self) -> Result<(), NotJson> {
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            let (is_object, close) = match self.peek()? {
+                b'{' => (true, b'}'),
+                b'[' => (false, b']'),
+                _ => {
+                    self.skip(0)?;
+                    (false, 0)
+                }
+            };
+            if close != 0 {
+                self.at += 1;
+                if self.peek()? == close {
+                    self.at += 1;
+                } else {
+                    if is_object {
+                        self.key()?;
+                    }
+                    open.push(close);
+                    continue;
+                }
+            }
+            // A value has ended: so may what it stands in.
+            loop {
+                let Some(&close) = open.last() else {
+                    return Ok(());
+                };
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        if close == b'}' {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    byte if byte == close => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return Err(NotJson::At(self.at)),
+                }
+            }
         }
     }
 

@@ -84,10 +84,28 @@ proptest! {
 }
 
 #[test]
-fn nesting_without_end_is_refused_instead_of_overflowing() {
-    let mut text = String::new();
-    for _ in 0..1_000_000 {
-        write!(text, "[").unwrap();
-    }
-    assert!(!accepts(text.as_bytes()));
+fn nesting_without_end_is_passed_without_overflowing() {
+    let deep = |open: &str, inner: &str, close: &str| {
+        let mut text = String::new();
+        for _ in 0..200_000 {
+            write!(text, "{open}").unwrap();
+        }
+        write!(text, "{inner}").unwrap();
+        for _ in 0..200_000 {
+            write!(text, "{close}").unwrap();
+        }
+        text
+    };
+    assert!(accepts(deep("[", "1", "]").as_bytes()));
+    assert!(accepts(deep("[[],", "[]", "]").as_bytes()));
+    assert!(accepts(
+        deep("{\"a\":1,\"b\":", "{}", ",\"c\":[2]}").as_bytes()
+    ));
+    assert!(!accepts(deep("[", "1", "").as_bytes()));
+    assert!(!accepts(deep("[", "1", "}").as_bytes()));
+    assert!(!accepts(
+        deep("[", "", "]").as_bytes().split_last().unwrap().1
+    ));
+    assert!(!accepts(deep("{\"a\":", "1", ",}").as_bytes()));
+    assert!(!accepts(deep("[", "1", ",]").as_bytes()));
 }
