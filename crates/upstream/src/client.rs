@@ -34,6 +34,8 @@ use crate::json::{NotJson, Scanner, Wants, string_of};
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Instead of the settings' bound.
+    wait_max: Option<Duration>,
 }
 
 struct Inner {
@@ -98,6 +100,7 @@ impl Client {
         };
         Ok(Client {
             inner: Arc::new(inner),
+            wait_max: None,
         })
     }
 
@@ -116,6 +119,14 @@ impl Client {
         )?;
         *inner.logins.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(logins);
         Ok(())
+    }
+
+    /// The same client, whose calls wait for permits at most so long. For a person who waits for the answer.
+    pub fn waiting_at_most(&self, wait_max: Duration) -> Client {
+        Client {
+            inner: self.inner.clone(),
+            wait_max: Some(wait_max),
+        }
     }
 
     /// The instance it calls.

@@ -64,8 +64,12 @@ pub enum Position {
         number: u64,
         /// Records before it.
         seen: u64,
-        /// Ids of the page before it, hashed: a page that repeats ends the listing with an error.
+        /// Ids of the page before it, hashed.
         before: u64,
+        /// How many pages before it were the same. Rows that arrive while we page can repeat a page once; a server
+        /// that does not know the paging parameter repeats it for ever.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        repeats: u8,
         /// The token, query or id that names it, where the number does not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
@@ -81,6 +85,7 @@ impl Position {
                 number,
                 seen: (number - 1) * u64::from(page_size),
                 before: 0,
+                repeats: 0,
                 token: None,
             },
         }
@@ -102,4 +107,8 @@ pub enum Fetched {
     Found(RawRecord, Meta),
     /// Upstream says that there is none.
     Missing(Meta),
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }

@@ -30,10 +30,12 @@ pub(super) struct Request<'a> {
     pub(super) instance: &'a str,
     pub(super) resource: Option<&'a str>,
     pub(super) label: &'a str,
-    pub(super) class: &'a str,
+    pub(super) class: &'static str,
     pub(super) attempt: u32,
     pub(super) wait_ms: u64,
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Why there is no whole answer.
 pub(super) enum Failure {
@@ -144,7 +146,14 @@ async fn receive(
         }
     }
     let headers = std::mem::take(response.headers_mut());
-    Ok((headers, first.unwrap_or_else(|| body.freeze()), status))
+    let body = first.unwrap_or_else(|| body.freeze());
+    // Some servers begin with a byte order mark, which JSON does not allow.
+    let body = if body.starts_with(BYTE_ORDER_MARK) {
+        body.slice(BYTE_ORDER_MARK.len()..)
+    } else {
+        body
+    };
+    Ok((headers, body, status))
 }
 
 fn fault_text(fault: &Fault) -> String {
@@ -166,8 +175,32 @@ struct Pending<'a, 'b> {
 }
 
 impl Pending<'_, '_> {
+    fn count(&self, error: Option<&str>) {
+        let outcome = match (self.status, error) {
+            (Some(200..300), None) => "good",
+            (Some(200..300), Some(_)) => "cut",
+            (Some(429), _) => "throttled",
+            (Some(300..500), _) => "rejected",
+            (Some(_), _) => "server_error",
+            (None, _) => "fault",
+        };
+        let request = self.request;
+        let instance = request.instance.to_owned();
+        metrics::histogram!("upstream_call_duration_seconds", "instance" => instance.clone())
+            .record(self.started.elapsed().as_secs_f64());
+        metrics::counter!(
+            "upstream_calls_total",
+            "instance" => instance,
+            "connection" => request.login.name.clone(),
+            "class" => request.class,
+            "outcome" => outcome,
+        )
+        .increment(1);
+    }
+
     fn write(&mut self, error: Option<String>) {
         self.done = true;
+        self.count(error.as_deref());
         let Some(log) = self.request.log else { return };
         let request = self.request;
         let url = request.login.mask(request.shown_url);

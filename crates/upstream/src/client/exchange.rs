@@ -97,7 +97,7 @@ impl Client {
                 .timeout
                 .or(settings.timeout)
                 .unwrap_or(settings.connector.limits.timeout),
-            wait_max: call.wait_max.unwrap_or(settings.wait_max),
+            wait_max: call.wait_max.or(self.wait_max).unwrap_or(settings.wait_max),
             waited: Duration::ZERO,
             wait_now: Duration::ZERO,
             causes: Vec::new(),

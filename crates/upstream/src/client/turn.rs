@@ -8,6 +8,9 @@ use crate::connector::{PagingKind, Resource};
 use crate::cut::Cut;
 use crate::page::{Page, Position, RawRecord};
 
+/// So many pages in a row that are all the same end a listing with an error.
+const REPEATS_MAX: u8 = 2;
+
 /// Says where the next page is, if there is one.
 pub(super) fn turn_page(
     resource: &Resource,
@@ -17,9 +20,14 @@ pub(super) fn turn_page(
     cut: Cut,
 ) -> Result<Page, CallError> {
     let number = position.number();
-    let (seen_before, hash_before) = match &position {
-        Position::At { seen, before, .. } => (*seen, *before),
-        Position::First => (0, 0),
+    let (seen_before, hash_before, repeats_before) = match &position {
+        Position::At {
+            seen,
+            before,
+            repeats,
+            ..
+        } => (*seen, *before, *repeats),
+        Position::First => (0, 0, 0),
     };
     let count = cut.records.len() as u64;
     let seen = seen_before + count;
@@ -28,24 +36,22 @@ pub(super) fn turn_page(
         resource.paging.kind,
         PagingKind::Page { .. } | PagingKind::Offset { .. }
     );
-    if count > 0 && hash == hash_before && number > 1 {
+    let is_repeated = count > 0 && number > 1 && hash == hash_before;
+    let repeats = if is_repeated { repeats_before + 1 } else { 0 };
+    if repeats >= REPEATS_MAX {
         let text = format!(
-            "page {number} repeats the one before; does the API know the paging parameters?"
+            "page {number} repeats the ones before; does the API know the paging parameters?"
         );
         return Err(unusable(resource, &text));
     }
-    let next = Position::At {
+    let at = |token: Option<String>| Position::At {
         number: number + 1,
         seen,
         before: hash,
-        token: None,
+        repeats,
+        token,
     };
-    let with = |token: String| Position::At {
-        number: number + 1,
-        seen,
-        before: hash,
-        token: Some(token),
-    };
+    let with = |token: String| at(Some(token));
     let next = match &resource.paging.kind {
         PagingKind::None => None,
         _ if count == 0 && is_walked_by_number => None,
@@ -56,7 +62,7 @@ pub(super) fn turn_page(
                 Some(total) => seen >= total,
                 None => !is_full,
             };
-            (!is_end).then_some(next)
+            (!is_end).then(|| at(None))
         }
         PagingKind::Cursor { .. } => cut.next.map(with),
         PagingKind::Link => next_link(&answer.headers).map(with),

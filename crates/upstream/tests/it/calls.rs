@@ -493,3 +493,29 @@ async fn by_default_a_silent_server_is_left_after_30_seconds() {
     assert!((29.9..30.1).contains(&took), "{took}");
     assert_eq!(codes(&error), ["ECONNABORTED"]);
 }
+
+#[tokio::test]
+async fn a_client_may_be_told_to_wait_less() {
+    let rig = rig(vec![
+        Reply::status(429, "").with("retry-after", "60"),
+        Reply::ok("{}"),
+    ])
+    .await;
+    let hasty = rig.client.waiting_at_most(Duration::from_secs(5));
+    let error = hasty
+        .call(Call::get("thing", Class::Read))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, CallError::Throttled { waited, .. } if waited.is_zero()),
+        "{error:?}"
+    );
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert_eq!(rig.server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_json_does_no_harm() {
+    let rig = rig(vec![Reply::ok("\u{feff}{\"a\":1}")]).await;
+    assert_eq!(read(&rig).await.unwrap().body, "{\"a\":1}");
+}

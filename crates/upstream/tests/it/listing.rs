@@ -89,7 +89,21 @@ async fn a_server_that_ignores_the_page_number_is_found_out() {
     let rig = rig(vec![sales(9, &["a", "b"])]).await;
     let error = walk(&rig, "sale_header", None).await.unwrap_err();
     assert!(error.to_string().contains("repeats"), "{error}");
-    assert_eq!(rig.server.seen().len(), 2);
+    assert_eq!(rig.server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_page_that_new_rows_pushed_down_once_is_no_error() {
+    let rig = rig(vec![
+        sales(4, &["a", "b"]),
+        sales(6, &["a", "b"]),
+        sales(6, &["c", "d"]),
+    ])
+    .await;
+    assert_eq!(
+        walk(&rig, "sale_header", None).await.unwrap(),
+        ["a", "b", "a", "b", "c", "d"]
+    );
 }
 
 #[tokio::test]
