@@ -14,6 +14,9 @@ use crate::world::World;
 /// How much one objective may be searched before the best found is taken unproven.
 pub(crate) const LIMITS: Limits = Limits { nodes: 20_000, work: 600_000_000 };
 
+/// Most variables whose ties are broken.
+const TIES_MAX: usize = 160;
+
 /// What an order asks for on one day: each line between two bounds, over all locations.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -305,6 +308,51 @@ impl<'w> Model<'w> {
             Err(_) => self.proven = false,
         }
         best
+    }
+
+    /// Among equals the plan whose list of takes comes first: by order, line and location, larger quantities first.
+    /// Left out where there are too many variables; the plan is then one of the best, the same in every run.
+    pub fn break_ties(&mut self, x: &mut Vec<i64>) {
+        let mut vars: Vec<(usize, bool)> = Vec::new();
+        for (ask, of) in self.asks.iter().enumerate() {
+            let slots: Vec<&Slot> = self.slots.iter().filter(|slot| slot.ask == ask).collect();
+            for line in 0..of.lines.len() {
+                vars.extend(slots.iter().filter_map(|slot| slot.x[line]).map(|x| (x, true)));
+            }
+            let skus = slots.iter().flat_map(|slot| &slot.skus);
+            vars.extend(skus.filter_map(|sku| sku.runs).map(|runs| (runs, false)));
+        }
+        if vars.len() > TIES_MAX {
+            return;
+        }
+        let mut rest = vars.as_slice();
+        while !rest.is_empty() {
+            // As many variables as fit into one objective, the first weighing most.
+            let mut size: i64 = 1;
+            let mut count = 0;
+            for &(var, _) in rest {
+                let (lo, hi) = (self.search.program.lo[var], self.search.program.hi[var]);
+                match size.checked_mul(hi - lo + 1).filter(|size| *size < 1 << 30) {
+                    Some(next) => size = next,
+                    None if count == 0 => {}
+                    None => break,
+                }
+                count += 1;
+            }
+            let (now, later) = rest.split_at(count);
+            let mut weight: i64 = 1;
+            let mut goal = Expr::new();
+            for &(var, large) in now.iter().rev() {
+                goal.push((var, if large { -weight } else { weight }));
+                let width = self.search.program.hi[var] - self.search.program.lo[var] + 1;
+                weight = weight.saturating_mul(width);
+            }
+            self.maximise(tidy(goal), x);
+            for &(var, _) in now {
+                self.search.set_var(var, x[var], x[var]);
+            }
+            rest = later;
+        }
     }
 
     /// What a point means.

@@ -15,11 +15,10 @@ pub(crate) fn fill(world: &World<'_>) -> Decision {
     decision
 }
 
-/// Only what leaves today.
+/// What leaves today; claims on the rest stand.
 pub(crate) fn pick(world: &World<'_>) -> Decision {
     let mut decision = fill(world);
     decision.op = Op::Pick;
-    decision.given.retain(|given| given.ships);
     decision.promises.clear();
     decision.service = crate::unfilled(world, &decision.given);
     decision

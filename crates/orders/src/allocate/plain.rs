@@ -122,15 +122,21 @@ impl Shelf<'_> {
         nodes.into_iter().filter_map(|n| takes.get(&n).map(|&qty| (n, qty))).collect()
     }
 
-    /// Units of `sku` that the order's soft claims hold, by location.
+    /// Units of `sku` that the order's soft claims hold and it did not take yet, by location.
     fn held_before(&self, sku: usize) -> BTreeMap<usize, i64> {
-        let mut held = BTreeMap::new();
+        let mut held: BTreeMap<usize, i64> = BTreeMap::new();
         let soft = self.world.claims.soft_of.get(&self.order);
         for &soft in soft.map_or(&[][..], |list| list) {
             let claim = &self.world.claims.soft[soft];
             let node = &self.world.nodes[claim.node];
             if node.sku == sku {
                 *held.entry(node.loc).or_default() += claim.qty;
+            }
+        }
+        for (&node, &qty) in &self.used {
+            let info = &self.world.nodes[node];
+            if let Some(held) = held.get_mut(&info.loc).filter(|_| info.sku == sku) {
+                *held = (*held - qty).max(0);
             }
         }
         held

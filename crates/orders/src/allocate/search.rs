@@ -46,6 +46,7 @@ pub(super) fn settle(world: &World<'_>, stock: &Stock, asks: Vec<Ask>) -> (Vec<U
     for goal in goals {
         model.improve(goal, &mut x);
     }
+    model.break_ties(&mut x);
     let uses = model.uses(&x);
     if assign(world, stock.clone(), uses.clone()).is_none() {
         return (uses, false);

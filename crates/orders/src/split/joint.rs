@@ -36,6 +36,7 @@ pub(crate) fn improve(
                 let objective = model.term(term);
                 model.improve(objective, &mut x);
             }
+            model.break_ties(&mut x);
             let engine = if model.proven {
                 "branch and bound over the wave, exact".to_owned()
             } else {

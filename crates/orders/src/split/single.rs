@@ -43,6 +43,7 @@ fn search(world: &World<'_>, stock: &Stock, order: usize) -> (Vec<Use>, bool) {
         let objective = model.term(term);
         model.improve(objective, &mut x);
     }
+    model.break_ties(&mut x);
     (model.uses(&x), model.proven)
 }
 

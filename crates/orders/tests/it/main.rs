@@ -3,5 +3,6 @@
 mod build;
 mod exactness;
 mod oracle;
+mod properties;
 mod tape;
 mod worked_examples;
