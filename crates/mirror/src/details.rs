@@ -174,11 +174,16 @@ async fn write_groups(
     mut answers: mpsc::Receiver<Answered>,
 ) {
     let mut beat = tokio::time::interval(Duration::from_secs(1));
+    // Fetches whose answers could not be written.
+    let mut unwritten: Vec<QueuedFetch> = Vec::new();
     loop {
         let first = tokio::select! {
             first = answers.recv() => first,
             _ = beat.tick() => {
                 book.flush().await;
+                if !unwritten.is_empty() && account.store.hand_back_fetches(&unwritten).await.is_ok() {
+                    unwritten.clear();
+                }
                 continue;
             }
         };
@@ -204,8 +209,10 @@ async fn write_groups(
                 .push(answered);
         }
         for (resource, answers) in by_resource {
+            let fetches: Vec<QueuedFetch> = answers.iter().map(|a| a.fetch.clone()).collect();
             if let Err(error) = write_group(&account, &mut book, &resource, answers).await {
-                // The fetches come back when their lease has run out: nothing is lost.
+                // If they cannot be handed back either, they come back when their lease has run out.
+                unwritten.extend(fetches);
                 tracing::warn!(
                     instance.name = account.settings.name, resource.name = %resource, error = chain(&error),
                     "fetched records could not be written; they will be fetched again",
@@ -213,6 +220,7 @@ async fn write_groups(
             }
         }
     }
+    drop(account.store.hand_back_fetches(&unwritten).await);
     book.close_all(true).await;
 }
 

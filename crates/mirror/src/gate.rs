@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,9 @@ use upstream::{Ask, Gate, GateError, Outcome, Permit};
 
 /// Permits asked for at once.
 const BATCH_MAX: usize = 16;
+
+/// Of so many permits one goes to the lowest class that waits, so that nobody starves.
+const LOWEST_EVERY: u64 = 20;
 
 /// Waiting for a slot, we look again after this long: another process may have given one back early.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -37,11 +43,27 @@ struct Queue {
     instance: String,
     waiters: Mutex<(u64, BTreeMap<(u8, u64), Grantee>)>,
     changed: Notify,
+    /// Permits handed out.
+    served: AtomicU64,
 }
 
 impl Queue {
     fn waiters(&self) -> MutexGuard<'_, (u64, BTreeMap<(u8, u64), Grantee>)> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever is most urgent now: a permit for a low class serves a higher one as well. Now and then it is the turn
+    /// of the lowest class, however urgent the others are.
+    fn next_waiter(&self) -> Option<Grantee> {
+        let waiters = &mut self.waiters().1;
+        let turn = self.served.fetch_add(1, Ordering::Relaxed);
+        let (lowest, _) = *waiters.last_key_value()?.0;
+        let chosen = if turn % LOWEST_EVERY == LOWEST_EVERY - 1 {
+            *waiters.range((lowest, 0)..).next()?.0
+        } else {
+            *waiters.first_key_value()?.0
+        };
+        waiters.remove(&chosen)
     }
 
     /// Tells the budget, in a task of its own: whoever gives back may be cancelled right after.
@@ -64,6 +86,7 @@ impl SharedGate {
             instance: instance.to_owned(),
             waiters: Mutex::default(),
             changed: Notify::new(),
+            served: AtomicU64::new(0),
         });
         tokio::spawn(serve(Arc::downgrade(&queue)));
         Self { queue }
@@ -235,13 +258,8 @@ async fn serve_class(queue: &Queue, class: u8, count: usize) -> Duration {
     {
         Ok(Grant::Permits(permits)) => {
             for granted in permits {
-                let waiter = {
-                    let mut waiters = queue.waiters();
-                    // Whoever is most urgent now: a permit for a low class serves a higher one as well.
-                    waiters.1.pop_first()
-                };
-                let unused = match waiter {
-                    Some((_, waiter)) => match waiter.send(Ok(granted)) {
+                let unused = match queue.next_waiter() {
+                    Some(waiter) => match waiter.send(Ok(granted)) {
                         Err(Ok(granted)) => Some(granted),
                         _ => None,
                     },

@@ -42,8 +42,15 @@ pub(crate) struct Cursor {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Place {
     position: Position,
+    /// When the listing began, by our clock.
     started: Timestamp,
+    /// The same moment by upstream's clock.
+    #[serde(default)]
+    server_started: Option<Timestamp>,
     descending: bool,
+    /// How many records upstream said there are.
+    #[serde(default)]
+    total: Option<u64>,
 }
 
 /// How a listing ended.
@@ -118,13 +125,21 @@ impl Listing<'_> {
             Some(_) => None,
         };
         let mut pass = 1;
+        let mut last: Option<Tally> = None;
         loop {
             let resumed = place.is_some();
+            let total_before = place.as_ref().and_then(|p| p.total);
             let tally = match self.pass(since, place.take()).await {
                 Ok(tally) => tally,
                 Err(ended) => return ended,
             };
-            if resumed || tally.is_complete() {
+            let complete = if resumed {
+                self.holds_all(&tally, total_before).await
+            } else {
+                // An API may count wrongly: what two passes show alike is all there is.
+                tally.is_complete() || last.as_ref().is_some_and(|last| last.shows_same(&tally))
+            };
+            if complete {
                 let seen = (!resumed && tally.is_still()).then_some(tally.seen);
                 return Ended::Whole(Whole {
                     as_of: tally.asked_first.unwrap_or_else(Timestamp::now),
@@ -132,6 +147,12 @@ impl Listing<'_> {
                     stamp_max: tally.stamp_max,
                     seen,
                 });
+            }
+            // The place it came to is the end: to go on from there would be to believe what was just found wrong.
+            if since.is_none()
+                && let Err(error) = self.account.store.save_progress(self.lease, None).await
+            {
+                return ended(&error);
             }
             if pass == PASSES_MAX {
                 return Ended::Partial {
@@ -144,17 +165,36 @@ impl Listing<'_> {
                 };
             }
             pass += 1;
+            last = (!resumed).then_some(tally);
         }
     }
 
+    /// Whether the mirror has as many records as upstream says there are, and upstream no fewer than before: a
+    /// listing that goes on from its middle does not see what moved to the pages before.
+    async fn holds_all(&self, tally: &Tally, total_before: Option<u64>) -> bool {
+        let Some(total) = tally.total_last else {
+            return true;
+        };
+        if total_before.is_some_and(|before| total < before) {
+            return false;
+        }
+        let (kind, instance) = (&self.kind.name, &self.account.settings.name);
+        let held = self.account.store.live_count(kind, instance).await;
+        !self.writes || held.is_ok_and(|held| u64::try_from(held).unwrap_or(0) >= total)
+    }
+
     async fn pass(&self, since: Option<Timestamp>, place: Option<Place>) -> Result<Tally, Ended> {
-        let mut tally = Tally::new(place.as_ref().map(|p| p.started));
+        let mut tally = Tally::new(
+            place.as_ref().map(|p| p.started),
+            place.as_ref().and_then(|p| p.server_started.or(Some(p.started))),
+        );
         let descending = place
             .as_ref()
             .map_or_else(|| self.reads_backwards(since), |p| p.descending);
         let remaining = Arc::new(Remaining::default());
         if let Some(place) = &place {
-            remaining.began.get_or_init(|| place.started);
+            let server = place.server_started.unwrap_or(place.started);
+            remaining.began.get_or_init(|| (place.started, server));
         }
         let walk = Walk {
             client: self.account.client.clone(),
@@ -221,7 +261,9 @@ impl Listing<'_> {
         }
         let kind = Arc::clone(self.kind);
         let asked_at = page.meta.asked_at;
+        let server_at = page.meta.server_date.unwrap_or(asked_at);
         let (number, next, records) = (page.page_number, page.next, page.records);
+        let total = page.total;
         // Hashing a page is work for another core.
         let prepared = tokio::task::spawn_blocking(move || kind.incoming(records, asked_at)).await;
         let (records, refused) = prepared.map_err(|_| Ended::Interrupted)?;
@@ -245,11 +287,13 @@ impl Listing<'_> {
             } else {
                 next?
             };
-            let started = *remaining.began.get_or_init(|| asked_at);
+            let (started, server) = *remaining.began.get_or_init(|| (asked_at, server_at));
             Some(Place {
                 position,
                 started,
+                server_started: Some(server),
                 descending,
+                total,
             })
         });
         let progress = place

@@ -2,11 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde::Serialize;
-use store::{ResourceName, jobs::JobChange, runs::Run};
+use store::{
+    ResourceName,
+    jobs::{Job, JobChange},
+    runs::Run,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Mirror, error::Result, progress::Listener};
+use crate::{Mirror, error::Result, progress::Listener, schedule::QuietHours};
 
 /// How often it is looked whether everything is in.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -49,6 +54,13 @@ pub(crate) async fn sync(
         .into_iter()
         .filter(|name| ask.instance.as_ref().is_none_or(|i| i == name))
         .collect();
+    let paused: Vec<String> = store
+        .instances()
+        .await?
+        .into_iter()
+        .filter(|i| i.paused)
+        .map(|i| i.name)
+        .collect();
     let resource = ask.resource.as_ref().map(ResourceName::as_str);
     let newest = store
         .runs(None, None, None, None, 1)
@@ -72,13 +84,16 @@ pub(crate) async fn sync(
     };
     let wanted: Vec<_> = before
         .iter()
-        .filter(|j| !j.paused && asked_for(&j.instance, j.resource.as_str(), &j.kind))
+        .filter(|j| !j.paused && !paused.contains(&j.instance))
+        .filter(|j| asked_for(&j.instance, j.resource.as_str(), &j.kind))
         .map(|j| {
             (
                 j.instance.clone(),
                 j.resource.clone(),
                 j.kind.clone(),
                 j.last_run,
+                // Failures of before do not count against this sync.
+                j.failures + FAILURES_MAX,
             )
         })
         .collect();
@@ -96,7 +111,7 @@ pub(crate) async fn sync(
     let mut complete = false;
     while !stop.is_cancelled() && !worker.is_finished() {
         let jobs = store.jobs().await?;
-        let done = wanted.iter().all(|(instance, resource, kind, last_run)| {
+        let done = wanted.iter().all(|(instance, resource, kind, last_run, failures_max)| {
             jobs.iter()
                 .find(|j| j.instance == *instance && j.resource == *resource && j.kind == *kind)
                 .is_none_or(|j| {
@@ -104,7 +119,7 @@ pub(crate) async fn sync(
                         j.last_run > *last_run && j.lease_owner.is_none() && j.progress.is_none();
                     // Changes have nothing to start from before the first full listing.
                     let idle = kind == "changes" && j.cursor.is_none();
-                    (ran && j.failures == 0) || j.failures >= FAILURES_MAX || idle
+                    (ran && j.failures == 0) || j.failures >= *failures_max || idle || is_quiet(j)
                 })
         });
         if done {
@@ -116,7 +131,7 @@ pub(crate) async fn sync(
                 complete = jobs
                     .iter()
                     .filter(|j| asked_for(&j.instance, j.resource.as_str(), &j.kind))
-                    .all(|j| j.failures == 0);
+                    .all(|j| j.failures == 0 && !j.paused && !paused.contains(&j.instance) && !is_quiet(j));
                 break;
             }
         }
@@ -146,6 +161,12 @@ pub(crate) async fn sync(
 /// Works on the fetch queue alone until nothing hopeful waits.
 pub(crate) async fn drain(
     mirror: &Mirror,
+/// Whether no run of the job may start now.
+fn is_quiet(job: &Job) -> bool {
+    let quiet = job.quiet.as_deref().and_then(|text| text.parse::<QuietHours>().ok());
+    quiet.is_some_and(|quiet| quiet.end_after(Timestamp::now()).is_some())
+}
+
     instances: &[String],
     stop: CancellationToken,
 ) -> Result<()> {

@@ -284,13 +284,14 @@ async fn verify_details(
     report.missing.add(&state.missing);
     report.outdated.add(&state.outdated);
     report.pending += u64::try_from(state.queued).unwrap_or(0);
-    if link.shares_ids() {
-        report.extra.add(&state.orphans);
-    }
-
     let limit = i64::try_from(ask.sample).unwrap_or(i64::MAX);
     let mut differing = Vec::new();
     for id in store
+    let mut gone = if link.shares_ids() {
+        state.orphans.clone()
+    } else {
+        Vec::new()
+    };
         .sample_ids(&kind.name, instance, ask.seed.cast_signed(), limit)
         .await?
     {
@@ -312,10 +313,13 @@ async fn verify_details(
                     differing.push(id);
                 }
             }
-            Fetched::Missing(_) => report.extra.add(&[id]),
+            Fetched::Missing(_) => gone.push(id),
         }
     }
     report.differing.add(&differing);
+    gone.sort_unstable();
+    gone.dedup();
+    report.extra.add(&gone);
     if ask.repair {
         store.distrust(&kind.name, instance, &differing).await?;
         let wrong: Vec<String> = state
@@ -329,19 +333,9 @@ async fn verify_details(
         report.repaired += store
             .queue_fetch(&kind.name, instance, &wrong, class)
             .await?;
-        if link.shares_ids() {
-            let gone = store
-                .tombstone(
-                    &kind.name,
-                    instance,
-                    &state.orphans,
-                    Timestamp::now(),
-                    None,
-                    &[],
-                )
-                .await?;
-            report.repaired += gone;
-        }
+        report.repaired += store
+            .tombstone(&kind.name, instance, &gone, Timestamp::now(), None, &[])
+            .await?;
     }
     Ok(())
 }

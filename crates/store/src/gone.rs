@@ -112,6 +112,9 @@ impl Store {
                    SELECT resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, now() \
                    FROM (SELECT * FROM {table} WHERE resource = '{name}' AND instance = $1 AND id = ANY($2) \
                            AND deleted_at IS NULL AND asked_at <= $3 ORDER BY id FOR UPDATE) r \
+                   ON CONFLICT (resource, instance, id, version) DO UPDATE SET body = excluded.body, hash = excluded.hash, \
+                     upstream_at = excluded.upstream_at, changed_at = excluded.changed_at, run = excluded.run, \
+                     deleted_at = excluded.deleted_at, ended_at = excluded.ended_at \
                    RETURNING id) \
                  SELECT id FROM kept",
                 table = name.sql()
@@ -138,13 +141,15 @@ impl Store {
             .await
             .to("delete records")?;
             sqlx::query(
-                "WITH q AS (DELETE FROM millpond.fetch_queue WHERE resource = $1 AND instance = $2 AND id = ANY($3)), \
+                "WITH q AS (DELETE FROM millpond.fetch_queue WHERE resource = $1 AND instance = $2 AND id = ANY($3) AND $4), \
                       f AS (DELETE FROM millpond.record_fetch WHERE resource = $1 AND instance = $2 AND id = ANY($3)) \
                  DELETE FROM millpond.missing WHERE resource = $1 AND instance = $2 AND id = ANY($3)",
             )
             .bind(name.as_str())
             .bind(instance)
             .bind(ids)
+            // Whoever asked meanwhile for a fetch of the record itself still gets it.
+            .bind(name != resource)
             .execute(&mut *tx)
             .await
             .to("delete records")?;

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 
 use crate::{
     ResourceName, Store,
-    error::{For, Result},
+    error::{For, Result, sqlstate},
     records::Incoming,
 };
 pub use criteria::{BadCriterion, Comparison, Criterion};
@@ -83,6 +83,11 @@ fn record(row: &PgRow) -> Result<RecordRow> {
         deleted_at: row.get::<Option<jiff_sqlx::Timestamp>, _>(8).map(time),
         run: row.get(9),
     })
+}
+
+/// Data exceptions and program limits: the record's own fault.
+fn is_bad_data(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
 }
 
 fn raw(body: String) -> Result<Box<RawValue>> {
@@ -171,17 +176,46 @@ impl Store {
     }
 
     /// Compares bodies that upstream sent with the mirror's, as JSON and by hash. Answers the ids that the mirror
-    /// lacks, and those that differ.
+    /// lacks, and those that differ. What PostgreSQL cannot hold is neither: it is in quarantine.
     pub async fn compare(
         &self,
         resource: &ResourceName,
         instance: &str,
         records: &[Incoming],
     ) -> Result<(Vec<String>, Vec<String>)> {
+        let (mut missing, mut differing) = (Vec::new(), Vec::new());
+        let mut pieces = vec![records];
+        while let Some(piece) = pieces.pop() {
+            match self.compare_piece(resource, instance, piece).await {
+                Ok((lacked, wrong)) => {
+                    missing.extend(lacked);
+                    differing.extend(wrong);
+                }
+                Err(error) if is_bad_data(&error) => {
+                    if piece.len() > 1 {
+                        let (left, right) = piece.split_at(piece.len() / 2);
+                        pieces.extend([right, left]);
+                    }
+                }
+                Err(error) => return Err(error).to("compare records"),
+            }
+        }
+        Ok((missing, differing))
+    }
+
+    async fn compare_piece(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        records: &[Incoming],
+    ) -> std::result::Result<(Vec<String>, Vec<String>), sqlx::Error> {
         let statement = format!(
             "SELECT i.id, r.id IS NULL FROM unnest($2::text[], $3::text[], $4::bytea[]) AS i (id, body, hash) \
-             LEFT JOIN {} r ON r.resource = '{resource}' AND r.instance = $1 AND r.id = i.id AND r.deleted_at IS NULL \
-             WHERE r.id IS NULL OR r.hash <> i.hash OR r.body <> i.body::jsonb",
+             LEFT JOIN LATERAL (SELECT id, hash, body FROM {} WHERE resource = '{resource}' AND instance = $1 \
+               AND id = i.id AND deleted_at IS NULL LIMIT 1) r ON true \
+             WHERE (r.id IS NULL OR r.hash <> i.hash OR r.body <> i.body::jsonb) \
+               AND NOT EXISTS (SELECT FROM millpond.quarantine q WHERE q.resource = '{resource}' AND q.instance = $1 \
+                                 AND q.id = i.id AND q.hash = i.hash)",
             resource.sql()
         );
         let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
@@ -196,8 +230,7 @@ impl Store {
             .bind(bodies)
             .bind(hashes)
             .fetch_all(self.pool())
-            .await
-            .to("compare records")?;
+            .await?;
         let (missing, differing): (Vec<&PgRow>, Vec<&PgRow>) =
             rows.iter().partition(|row| row.get::<bool, _>(1));
         let ids = |rows: Vec<&PgRow>| rows.iter().map(|row| row.get(0)).collect();

@@ -48,7 +48,9 @@ pub(crate) struct Tally {
     pub seen: HashSet<u128>,
     pub records: u64,
     pub total_last: Option<u64>,
-    total_min: Option<u64>,
+    /// What the page that was asked for first says.
+    total_first: Option<u64>,
+    total_asked: Option<Timestamp>,
     total_moved: bool,
     without_id: u64,
     pub stamp_max: Option<Timestamp>,
@@ -58,11 +60,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// `started`: when the listing began that this one goes on with.
-    pub fn new(started: Option<Timestamp>) -> Self {
+    /// `started` and `server_started`: when the listing began that this one goes on with, by both clocks.
+    pub fn new(started: Option<Timestamp>, server_started: Option<Timestamp>) -> Self {
         Self {
             asked_first: started,
-            server_first: started,
+            server_first: server_started,
             ..Self::default()
         }
     }
@@ -73,7 +75,10 @@ impl Tally {
         self.seen.extend(&page.ids);
         if let Some(total) = page.total {
             self.total_moved |= self.total_last.is_some_and(|last| last != total);
-            self.total_min = Some(self.total_min.map_or(total, |min| min.min(total)));
+            if self.total_asked.is_none_or(|at| page.asked_at < at) {
+                self.total_asked = Some(page.asked_at);
+                self.total_first = Some(total);
+            }
             if page.number >= self.last_number {
                 self.total_last = Some(total);
                 self.last_number = page.number;
@@ -88,10 +93,20 @@ impl Tally {
         self.server_first = Some(self.server_first.map_or(server, |at| at.min(server)));
     }
 
-    /// Whether every record was seen that was there all along: a listing that shifts can hide one.
+    /// Whether every record was seen that was there all along. Records that come in while we read only repeat
+    /// others; one that goes moves the rest forward, past the place where we read, and hides one of them.
     pub fn is_complete(&self) -> bool {
-        self.total_min
+        self.total_first
             .is_none_or(|total| self.seen.len() as u64 + self.without_id >= total)
+    }
+
+    /// Whether another pass saw the same.
+    pub fn shows_same(&self, other: &Self) -> bool {
+        self.total_last == other.total_last
+            && !self.total_moved
+            && !other.total_moved
+            && self.records == other.records
+            && self.seen == other.seen
     }
 
     /// Whether the listing stood still and every record in it was seen, so that what was not seen is not there.

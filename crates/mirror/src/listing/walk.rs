@@ -34,8 +34,8 @@ pub(crate) struct Walk {
 #[derive(Debug, Default)]
 pub(crate) struct Remaining {
     numbers: Mutex<BTreeSet<u64>>,
-    /// When the listing began, also if it was cut off since.
-    pub began: OnceLock<Timestamp>,
+    /// When the listing began by our clock and by upstream's, also if it was cut off since.
+    pub began: OnceLock<(Timestamp, Timestamp)>,
 }
 
 impl Remaining {
@@ -120,7 +120,9 @@ impl Walk {
                 order.retain(|number| *number <= self.from.number());
             }
         }
-        self.remaining.plan(order.iter().copied());
+        // The first page is still to be written as well: a later one may be written before it.
+        self.remaining
+            .plan(std::iter::once(begin).chain(order.iter().copied()));
         if out.send(Ok(first)).await.is_err() {
             return Ok(());
         }

@@ -1,8 +1,7 @@
 //! What every test needs: a database, a simulator, and a mirror between them.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
 
-use jiff::Timestamp;
 use mirror::{
     ConnectionSettings, InstanceSettings, Listener, Mirror, ResourceFilter, SecretSource, SyncAsk, SyncReport,
 };
@@ -102,9 +101,14 @@ impl House {
 }
 
 pub async fn sync(mirror: &Mirror, resource: Option<&str>, kind: Option<&str>) -> SyncReport {
+    sync_of(mirror, resource.map(|r| format!("cin7.{r}")).as_deref(), kind).await
+}
+
+/// As [`sync`], of a resource with its whole name.
+pub async fn sync_of(mirror: &Mirror, resource: Option<&str>, kind: Option<&str>) -> SyncReport {
     let ask = SyncAsk {
         instance: None,
-        resource: resource.map(name),
+        resource: resource.map(|r| r.parse().unwrap()),
         kind: kind.map(str::to_owned),
     };
     let quiet: Option<Listener> = None;
@@ -144,6 +148,11 @@ pub fn assert_same(what: &str, held: &BTreeMap<String, Value>, truth: &BTreeMap<
     );
 }
 
-pub fn now() -> Timestamp {
-    Timestamp::now()
+/// Waits until `condition` holds, half a minute at the most.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -48,7 +48,8 @@ pub(super) async fn hashes(
         .collect()
 }
 
-/// Locks the rows about to be replaced and keeps what they hold. Answers their ids.
+/// Locks the rows about to be replaced and keeps what they hold. Answers their ids. A row that somebody once removed
+/// by hand counts its versions anew, and overwrites those kept before.
 pub(super) async fn keep_versions(
     tx: &mut PgConnection,
     page: &PageWrite<'_>,
@@ -69,6 +70,9 @@ pub(super) async fn keep_versions(
          SELECT resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, now() FROM old \
          RETURNING id",
         table = page.resource.sql(),
+         ON CONFLICT (resource, instance, id, version) DO UPDATE SET body = excluded.body, hash = excluded.hash, \
+           upstream_at = excluded.upstream_at, changed_at = excluded.changed_at, run = excluded.run, \
+           deleted_at = excluded.deleted_at, ended_at = excluded.ended_at \
         resource = page.resource,
     );
     let ids: Vec<&str> = different.iter().map(|r| r.id.as_str()).collect();
