@@ -21,7 +21,10 @@ impl Dice {
 }
 
 fn main() {
-    let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed = std::env::args()
+        .nth(1)
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
     println!("seed {seed}");
     let single = wave(seed, 1, 200, 10, 400, 30);
     let (_, ms) = timed(Op::Split, &single, "1 order, 200 lines, 10 locations");
@@ -29,22 +32,36 @@ fn main() {
     let mut seconds: f64 = 0.0;
     for (name, plenty) in [("ample", 14), ("tight", 7)] {
         let joint = wave(seed, 40, 5, 10, 60, plenty);
-        let (plan, ms) = timed(Op::Split, &joint, &format!("40 orders, 5 lines, 10 locations, {name}"));
+        let (plan, ms) = timed(
+            Op::Split,
+            &joint,
+            &format!("40 orders, 5 lines, 10 locations, {name}"),
+        );
         seconds = seconds.max(ms / 1000.0);
         gaps.push(gap(&plan));
         let (cost, base) = (plan.efficiency[&Term::Cost], plan.baseline[&Term::Cost]);
         println!("  cost {cost}, one after another {base}");
     }
     let many = backlog(seed, 10_000, 50_000);
-    let (_, all_ms) = timed(Op::Allocate, &many, "10,000 orders, 50,000 stock rows, allocate");
+    let (_, all_ms) = timed(
+        Op::Allocate,
+        &many,
+        "10,000 orders, 50,000 stock rows, allocate",
+    );
     let mut lending = many.clone();
     lending.config.lend = true;
     let (_, lend_ms) = timed(Op::Allocate, &lending, "the same with lending");
     println!("result split_200x10_ms {ms:.1} ms");
-    println!("result joint_40x5x10_gap_pct {:.2} %", gaps.iter().fold(0.0f64, |a, b| a.max(*b)));
+    println!(
+        "result joint_40x5x10_gap_pct {:.2} %",
+        gaps.iter().fold(0.0f64, |a, b| a.max(*b))
+    );
     println!("result joint_40x5x10_s {seconds:.2} s");
     println!("result plan_10000_orders_s {:.2} s", all_ms / 1000.0);
-    println!("result plan_10000_orders_lending_s {:.2} s", lend_ms / 1000.0);
+    println!(
+        "result plan_10000_orders_lending_s {:.2} s",
+        lend_ms / 1000.0
+    );
 }
 
 fn timed(op: Op, input: &Input, name: &str) -> (Plan, f64) {
@@ -58,8 +75,16 @@ fn timed(op: Op, input: &Input, name: &str) -> (Plan, f64) {
     };
     let ms = start.elapsed().as_secs_f64() * 1000.0;
     // Checking 10,000 orders pair by pair is not what is timed here.
-    let found = if input.orders.len() <= 1_000 { orders::check(input, &plan) } else { Vec::new() };
-    println!("{name}: {ms:.1} ms, {}, {} short", plan.engine, plan.short.len());
+    let found = if input.orders.len() <= 1_000 {
+        orders::check(input, &plan)
+    } else {
+        Vec::new()
+    };
+    println!(
+        "{name}: {ms:.1} ms, {}, {} short",
+        plan.engine,
+        plan.short.len()
+    );
     if let Some(first) = found.first() {
         eprintln!("{name}: {} {}", first.invariant, first.text);
         std::process::exit(1);
@@ -72,8 +97,14 @@ fn gap(plan: &Plan) -> f64 {
     if plan.exact {
         return 0.0;
     }
-    let words = plan.engine.split("within ").nth(1).and_then(|rest| rest.split(' ').next());
-    words.and_then(|number| number.parse().ok()).unwrap_or(100.0)
+    let words = plan
+        .engine
+        .split("within ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    words
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(100.0)
 }
 
 fn empty(locs: i64) -> Input {
@@ -83,7 +114,11 @@ fn empty(locs: i64) -> Input {
         now,
         config: Config::default(),
         locations: (0..locs)
-            .map(|l| Location { id: format!("L{l:02}"), rank: l, capacity: None })
+            .map(|l| Location {
+                id: format!("L{l:02}"),
+                rank: l,
+                capacity: None,
+            })
             .collect(),
         boms: Vec::new(),
         lots: Vec::new(),
@@ -127,7 +162,13 @@ fn backlog(seed: u64, orders: i64, rows: i64) -> Input {
     let skus = rows / 20;
     for row in 0..rows {
         let qty = dice.below(6);
-        lot(&mut input, row % skus, (row / skus) % 10, qty, row / skus / 10);
+        lot(
+            &mut input,
+            row % skus,
+            (row / skus) % 10,
+            qty,
+            row / skus / 10,
+        );
     }
     for sku in 0..skus {
         for n in 0..2 {

@@ -11,9 +11,7 @@ use crate::day::Day;
 use crate::input::{Complete, HoldNoDate};
 use crate::model::{Ask, Use};
 use crate::outcome::{Decision, Given, line_id};
-use crate::plan::{
-    ByDateService, DayMap, LinesService, Op, OrderService, Promise, Service,
-};
+use crate::plan::{ByDateService, DayMap, LinesService, Op, OrderService, Promise, Service};
 use crate::stock::{Stock, Take};
 use crate::world::World;
 
@@ -210,7 +208,9 @@ fn report(world: &World<'_>, order: usize, grant: &Grant, decision: &mut Decisio
                 let given: i64 = (0..info.lines.len()).map(|line| grant.by(line, date)).sum();
                 (Day::from_number(date), info.units - given)
             });
-            Service::ByDate(ByDateService { unfilled_by_date: DayMap(by_date.collect()) })
+            Service::ByDate(ByDateService {
+                unfilled_by_date: DayMap(by_date.collect()),
+            })
         }
     };
     decision.service.insert(info.id.to_owned(), service);

@@ -25,8 +25,11 @@ impl Bills {
     /// Sorts good bills from bad ones. `raw` holds the bills that may be assembled, by SKU.
     pub fn new(raw: Vec<Option<Bill>>) -> Self {
         let count = raw.len();
-        let mut bills =
-            Self { of: raw, depth: vec![0; count], invalid: vec![false; count] };
+        let mut bills = Self {
+            of: raw,
+            depth: vec![0; count],
+            invalid: vec![false; count],
+        };
         let mut state = vec![Visit::Not; count];
         for sku in 0..count {
             bills.visit(sku, &mut state);
@@ -83,8 +86,16 @@ impl Bills {
             }
             let wrong = bill.lines.is_empty()
                 || !(1..=crate::faults::QTY_MAX).contains(&bill.yields)
-                || bill.lines.iter().any(|&(_, q)| !(1..=crate::faults::QTY_MAX).contains(&q));
-            let below = bill.lines.iter().map(|&(c, _)| self.depth[c]).max().unwrap_or(0);
+                || bill
+                    .lines
+                    .iter()
+                    .any(|&(_, q)| !(1..=crate::faults::QTY_MAX).contains(&q));
+            let below = bill
+                .lines
+                .iter()
+                .map(|&(c, _)| self.depth[c])
+                .max()
+                .unwrap_or(0);
             let tainted = bill.lines.iter().any(|&(c, _)| self.invalid[c]);
             self.depth[sku] = (below + 1).min(BILL_DEPTH_MAX + 1);
             if wrong || tainted || self.depth[sku] > BILL_DEPTH_MAX {

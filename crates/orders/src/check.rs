@@ -90,7 +90,11 @@ impl<'a> Judge<'a> {
         Self {
             input,
             plan,
-            orders: input.orders.iter().map(|order| (order.id.as_str(), order)).collect(),
+            orders: input
+                .orders
+                .iter()
+                .map(|order| (order.id.as_str(), order))
+                .collect(),
             nodes: lots.chain(inbound).collect(),
             boms: input
                 .boms
@@ -118,7 +122,12 @@ impl<'a> Judge<'a> {
                 wrong.push(format!("{name}: no such order"));
                 continue;
             };
-            if !self.input.locations.iter().any(|loc| loc.id == shipment.loc) {
+            if !self
+                .input
+                .locations
+                .iter()
+                .any(|loc| loc.id == shipment.loc)
+            {
                 wrong.push(format!("{name}: no such location"));
             }
             if shipment.lines.is_empty() {
@@ -126,7 +135,9 @@ impl<'a> Judge<'a> {
             }
             for (i, line) in shipment.lines.iter().enumerate() {
                 let known = order.lines.iter().any(|known| known.id == line.line);
-                let twice = shipment.lines[..i].iter().any(|other| other.line == line.line);
+                let twice = shipment.lines[..i]
+                    .iter()
+                    .any(|other| other.line == line.line);
                 if !known || twice || line.qty <= 0 {
                     wrong.push(format!("{name}: line `{}` with {}", line.line, line.qty));
                 }

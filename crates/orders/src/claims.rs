@@ -55,7 +55,12 @@ pub(crate) fn settle(world: &mut World<'_>) -> Claims {
         let node = world.node_index.get(claim.node.as_str()).copied();
         if claim.strength == Strength::Soft {
             if let (Some(order), Some(node), false) = (order, node, expired) {
-                claims.soft.push(Soft { raw, order, node, qty: claim.qty });
+                claims.soft.push(Soft {
+                    raw,
+                    order,
+                    node,
+                    qty: claim.qty,
+                });
             }
             continue;
         }
@@ -66,13 +71,21 @@ pub(crate) fn settle(world: &mut World<'_>) -> Claims {
         if let (Some(node), true) = (node, qty > 0) {
             left[node] -= qty;
             let line = order.and_then(|order| line_of(world, raw, order, node));
-            claims.hard.push(Hard { raw, order, line, node, qty });
+            claims.hard.push(Hard {
+                raw,
+                order,
+                line,
+                node,
+                qty,
+            });
         }
     }
     for (node, left) in world.nodes.iter_mut().zip(left) {
         node.free = left;
     }
-    claims.broken.sort_unstable_by_key(|&(raw, _)| input.allocations[raw].id.as_str());
+    claims
+        .broken
+        .sort_unstable_by_key(|&(raw, _)| input.allocations[raw].id.as_str());
     for (i, hard) in claims.hard.iter().enumerate() {
         if let Some(order) = hard.order {
             claims.hard_of.entry(order).or_default().push(i);

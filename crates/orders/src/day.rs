@@ -26,9 +26,17 @@ impl Day {
         }
         let number = |range: std::ops::Range<usize>| -> Option<i16> {
             let part = text.get(range)?;
-            if part.bytes().all(|b| b.is_ascii_digit()) { part.parse().ok() } else { None }
+            if part.bytes().all(|b| b.is_ascii_digit()) {
+                part.parse().ok()
+            } else {
+                None
+            }
         };
-        Self::new(number(0..4)?, number(5..7)?.try_into().ok()?, number(8..10)?.try_into().ok()?)
+        Self::new(
+            number(0..4)?,
+            number(5..7)?.try_into().ok()?,
+            number(8..10)?.try_into().ok()?,
+        )
     }
 
     /// Days since 1970-01-01.
@@ -79,10 +87,23 @@ mod tests {
 
     #[test]
     fn a_day_survives_the_round_trip_and_odd_spellings_are_refused() {
-        for text in ["1970-01-01", "2026-03-02", "2024-02-29", "9999-12-31", "1969-12-31"] {
+        for text in [
+            "1970-01-01",
+            "2026-03-02",
+            "2024-02-29",
+            "9999-12-31",
+            "1969-12-31",
+        ] {
             assert_eq!(Day::parse(text).unwrap().to_string(), text);
         }
-        for text in ["2026-3-02", "2026-02-30", "20260302", "2026-03-02T00:00", "+026-03-02", ""] {
+        for text in [
+            "2026-3-02",
+            "2026-02-30",
+            "20260302",
+            "2026-03-02T00:00",
+            "+026-03-02",
+            "",
+        ] {
             assert_eq!(Day::parse(text), None, "{text}");
         }
     }

@@ -91,7 +91,13 @@ impl Faults {
         max: i64,
     ) {
         if !(min..=max).contains(&found) {
-            self.0.push(InputError::OutOfRange { record: record(), field, found, min, max });
+            self.0.push(InputError::OutOfRange {
+                record: record(),
+                field,
+                found,
+                min,
+                max,
+            });
         }
     }
 
@@ -101,7 +107,10 @@ impl Faults {
             let count: &mut u32 = seen.entry(id).or_default();
             *count += 1;
             if *count == 2 {
-                self.0.push(InputError::Duplicate { kind, id: id.to_owned() });
+                self.0.push(InputError::Duplicate {
+                    kind,
+                    id: id.to_owned(),
+                });
             }
         }
     }
@@ -111,20 +120,32 @@ impl Faults {
 pub(crate) fn find(input: &Input) -> Result<(), InputErrors> {
     let mut faults = Faults(Vec::new());
     if input.schema != Input::SCHEMA {
-        faults.0.push(InputError::Schema { found: input.schema.clone() });
+        faults.0.push(InputError::Schema {
+            found: input.schema.clone(),
+        });
     }
     config(input, &mut faults);
     ids(input, &mut faults);
     places(input, &mut faults);
     numbers(input, &mut faults);
-    if faults.0.is_empty() { Ok(()) } else { Err(InputErrors(faults.0)) }
+    if faults.0.is_empty() {
+        Ok(())
+    } else {
+        Err(InputErrors(faults.0))
+    }
 }
 
 fn config(input: &Input, faults: &mut Faults) {
     let config = &input.config;
     let record = || "config".to_owned();
     faults.range(record, "age_step_days", config.age_step_days, 1, DAYS_MAX);
-    faults.range(record, "default_lead_days", config.default_lead_days, 0, DAYS_MAX);
+    faults.range(
+        record,
+        "default_lead_days",
+        config.default_lead_days,
+        0,
+        DAYS_MAX,
+    );
     faults.range(record, "horizon_days", config.horizon_days, 0, DAYS_MAX);
     faults.range(record, "slip_days", config.slip_days, 0, DAYS_MAX);
     let mut seen = BTreeSet::new();
@@ -138,16 +159,29 @@ fn config(input: &Input, faults: &mut Faults) {
 fn ids(input: &Input, faults: &mut Faults) {
     faults.unique("location", input.locations.iter().map(|x| x.id.as_str()));
     faults.unique("order", input.orders.iter().map(|x| x.id.as_str()));
-    faults.unique("allocation", input.allocations.iter().map(|x| x.id.as_str()));
+    faults.unique(
+        "allocation",
+        input.allocations.iter().map(|x| x.id.as_str()),
+    );
     faults.unique("bill of", input.boms.iter().map(|x| x.parent.as_str()));
     faults.unique("item", input.items.iter().map(|x| x.sku.as_str()));
     let lots = input.lots.iter().map(|x| x.id.as_str());
-    faults.unique("lot or inbound", lots.chain(input.inbound.iter().map(|x| x.id.as_str())));
-    let pairs: Vec<String> =
-        input.reserves.iter().map(|x| format!("{} at {}", x.sku, x.loc)).collect();
+    faults.unique(
+        "lot or inbound",
+        lots.chain(input.inbound.iter().map(|x| x.id.as_str())),
+    );
+    let pairs: Vec<String> = input
+        .reserves
+        .iter()
+        .map(|x| format!("{} at {}", x.sku, x.loc))
+        .collect();
     faults.unique("reserve", pairs.iter().map(String::as_str));
-    let pairs: Vec<String> =
-        input.costs.shipment.iter().map(|x| format!("{} from {}", x.order, x.loc)).collect();
+    let pairs: Vec<String> = input
+        .costs
+        .shipment
+        .iter()
+        .map(|x| format!("{} from {}", x.order, x.loc))
+        .collect();
     faults.unique("shipment cost", pairs.iter().map(String::as_str));
 }
 
@@ -155,8 +189,15 @@ fn places(input: &Input, faults: &mut Faults) {
     let known: BTreeSet<&str> = input.locations.iter().map(|x| x.id.as_str()).collect();
     let lots = input.lots.iter().map(|x| (&x.id, &x.loc, "lot"));
     let inbound = input.inbound.iter().map(|x| (&x.id, &x.loc, "inbound"));
-    let reserves = input.reserves.iter().map(|x| (&x.sku, &x.loc, "reserve of"));
-    let costs = input.costs.shipment.iter().map(|x| (&x.order, &x.loc, "shipment cost of"));
+    let reserves = input
+        .reserves
+        .iter()
+        .map(|x| (&x.sku, &x.loc, "reserve of"));
+    let costs = input
+        .costs
+        .shipment
+        .iter()
+        .map(|x| (&x.order, &x.loc, "shipment cost of"));
     for (id, loc, kind) in lots.chain(inbound).chain(reserves).chain(costs) {
         if !known.contains(loc.as_str()) {
             faults.0.push(InputError::UnknownLocation {
@@ -182,7 +223,13 @@ fn numbers(input: &Input, faults: &mut Faults) {
         faults.range(|| format!("inbound `{}`", x.id), "qty", x.qty, 0, QTY_MAX);
     }
     for x in &input.allocations {
-        faults.range(|| format!("allocation `{}`", x.id), "qty", x.qty, 0, QTY_MAX);
+        faults.range(
+            || format!("allocation `{}`", x.id),
+            "qty",
+            x.qty,
+            0,
+            QTY_MAX,
+        );
     }
     for x in &input.reserves {
         let record = || format!("reserve of `{}` at `{}`", x.sku, x.loc);
@@ -195,6 +242,12 @@ fn numbers(input: &Input, faults: &mut Faults) {
         faults.range(record, "distance", x.distance, 0, COST_MAX);
     }
     for (sku, &cost) in &input.costs.assembly {
-        faults.range(|| format!("assembly cost of `{sku}`"), "assembly", cost, 0, COST_MAX);
+        faults.range(
+            || format!("assembly cost of `{sku}`"),
+            "assembly",
+            cost,
+            0,
+            COST_MAX,
+        );
     }
 }

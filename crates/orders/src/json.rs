@@ -52,8 +52,10 @@ pub struct Verdict {
 pub fn check_text(input_text: &str, plan_text: &str) -> Result<(Verdict, String), JsonError> {
     let input = read_input(input_text)?;
     let plan: Plan = serde_json::from_str(plan_text).map_err(JsonError::Plan)?;
-    let verdict =
-        Verdict { violations: check(&input, &plan), value: value(&input, &plan) };
+    let verdict = Verdict {
+        violations: check(&input, &plan),
+        value: value(&input, &plan),
+    };
     let text = write(&verdict)?;
     Ok((verdict, text))
 }

@@ -58,7 +58,13 @@ pub fn plan(op: Op, input: &Input) -> Result<Plan, InputErrors> {
 fn decide_split(world: &World<'_>) -> Decision {
     let wave = split::split(world);
     let given = |uses: Vec<(model::Use, Vec<stock::Take>)>| -> Vec<Given> {
-        uses.into_iter().map(|(used, takes)| Given { used, takes, ships: true }).collect()
+        uses.into_iter()
+            .map(|(used, takes)| Given {
+                used,
+                takes,
+                ships: true,
+            })
+            .collect()
     };
     let given_now = given(wave.uses);
     Decision {

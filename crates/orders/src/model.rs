@@ -12,7 +12,10 @@ use crate::stock::Stock;
 use crate::world::World;
 
 /// How much one objective may be searched before the best found is taken unproven.
-pub(crate) const LIMITS: Limits = Limits { nodes: 20_000, work: 600_000_000 };
+pub(crate) const LIMITS: Limits = Limits {
+    nodes: 20_000,
+    work: 600_000_000,
+};
 
 /// Most variables whose ties are broken.
 const TIES_MAX: usize = 160;
@@ -128,7 +131,7 @@ impl<'w> Model<'w> {
         }
         if shape.efficiency {
             model.reserves(&mut program, &stock.taken);
-            model.moved(&mut program);
+            model.moved(&mut program, false);
         }
         model.search = Search::new(program);
         model
@@ -169,8 +172,9 @@ impl<'w> Model<'w> {
     fn policies(&mut self, program: &mut Program, stock: &Stock) {
         for (index, ask) in self.asks.iter().enumerate() {
             let order = &self.world.orders[ask.order];
-            let lines: Vec<Expr> =
-                (0..ask.lines.len()).map(|line| line_terms(&self.slots, index, line)).collect();
+            let lines: Vec<Expr> = (0..ask.lines.len())
+                .map(|line| line_terms(&self.slots, index, line))
+                .collect();
             let mut all_or_nothing = |lines: &[(usize, i64)]| {
                 let switch = program.var(0, 1, 4);
                 for &(line, qty) in lines {
@@ -179,8 +183,12 @@ impl<'w> Model<'w> {
                     program.row(terms, Some(0), Some(0));
                 }
             };
-            let quantities: Vec<(usize, i64)> =
-                order.lines.iter().map(|line| line.qty).enumerate().collect();
+            let quantities: Vec<(usize, i64)> = order
+                .lines
+                .iter()
+                .map(|line| line.qty)
+                .enumerate()
+                .collect();
             match order.complete {
                 Complete::Order => all_or_nothing(&quantities),
                 Complete::Line => quantities.iter().for_each(|line| all_or_nothing(&[*line])),
@@ -202,8 +210,9 @@ impl<'w> Model<'w> {
         for (loc, &room) in stock.room.iter().enumerate() {
             if let Some(room) = room {
                 let at = self.slots.iter().filter(|slot| slot.loc == loc);
-                let terms: Expr =
-                    at.flat_map(|slot| slot.x.iter().flatten().map(|&x| (x, 1))).collect();
+                let terms: Expr = at
+                    .flat_map(|slot| slot.x.iter().flatten().map(|&x| (x, 1)))
+                    .collect();
                 if program.range(&terms).1 > room {
                     program.row(terms, None, Some(room));
                 }
@@ -236,7 +245,7 @@ impl<'w> Model<'w> {
     /// [`Term::Churn`]: crate::input::Term::Churn
     pub fn add_churn(&mut self) {
         let mut program = std::mem::take(&mut self.search.program);
-        self.moved(&mut program);
+        self.moved(&mut program, true);
         self.search = Search::new(program);
     }
 
@@ -270,7 +279,11 @@ impl<'w> Model<'w> {
         }
         let mut before = Vec::new();
         for (var, value) in fixed {
-            before.push((var, self.search.program.lo[var], self.search.program.hi[var]));
+            before.push((
+                var,
+                self.search.program.lo[var],
+                self.search.program.hi[var],
+            ));
             self.search.set_var(var, value, value);
         }
         before
@@ -317,7 +330,12 @@ impl<'w> Model<'w> {
         for (ask, of) in self.asks.iter().enumerate() {
             let slots: Vec<&Slot> = self.slots.iter().filter(|slot| slot.ask == ask).collect();
             for line in 0..of.lines.len() {
-                vars.extend(slots.iter().filter_map(|slot| slot.x[line]).map(|x| (x, true)));
+                vars.extend(
+                    slots
+                        .iter()
+                        .filter_map(|slot| slot.x[line])
+                        .map(|x| (x, true)),
+                );
             }
             let skus = slots.iter().flat_map(|slot| &slot.skus);
             vars.extend(skus.filter_map(|sku| sku.runs).map(|runs| (runs, false)));
@@ -392,7 +410,9 @@ impl<'w> Model<'w> {
 
 fn line_terms(slots: &[Slot], ask: usize, line: usize) -> Expr {
     let of_ask = slots.iter().filter(|slot| slot.ask == ask);
-    of_ask.filter_map(|slot| slot.x[line].map(|x| (x, 1))).collect()
+    of_ask
+        .filter_map(|slot| slot.x[line].map(|x| (x, 1)))
+        .collect()
 }
 
 /// Variables of what `ask` may get from `loc`; `None` when that is nothing.
@@ -413,13 +433,21 @@ fn slot(
         .lines
         .iter()
         .zip(&ask.lines)
-        .map(|(line, &(_, hi))| if hi > 0 { hi.min(reach.most(line.sku)) } else { 0 })
+        .map(|(line, &(_, hi))| {
+            if hi > 0 {
+                hi.min(reach.most(line.sku))
+            } else {
+                0
+            }
+        })
         .collect();
     if most.iter().all(|&qty| qty == 0) {
         return None;
     }
-    let x: Vec<Option<usize>> =
-        most.iter().map(|&qty| (qty > 0).then(|| program.var(0, qty, 1))).collect();
+    let x: Vec<Option<usize>> = most
+        .iter()
+        .map(|&qty| (qty > 0).then(|| program.var(0, qty, 1)))
+        .collect();
     let mut need: HashMap<usize, Expr> = HashMap::new();
     for (line, x) in order.lines.iter().zip(&x) {
         if let Some(x) = x {
@@ -429,7 +457,9 @@ fn slot(
     let mut skus = Vec::new();
     // Kits come before their components, so every need is complete when its SKU is reached.
     for &sku in &order.closure {
-        let Some(mut take) = need.remove(&sku) else { continue };
+        let Some(mut take) = need.remove(&sku) else {
+            continue;
+        };
         let mut runs = None;
         if let Some(bill) = &world.bills.of[sku] {
             let wanted = program.range(&take).1;
@@ -451,7 +481,20 @@ fn slot(
             }
             program.row(take.clone(), Some(0), None);
         }
-        skus.push(SkuVars { sku, runs, take: tidy(take), private: Vec::new() });
+        skus.push(SkuVars {
+            sku,
+            runs,
+            take: tidy(take),
+            private: Vec::new(),
+        });
     }
-    Some(Slot { ask: index, order: ask.order, loc, date: ask.date, x, open: None, skus })
+    Some(Slot {
+        ask: index,
+        order: ask.order,
+        loc,
+        date: ask.date,
+        x,
+        open: None,
+        skus,
+    })
 }

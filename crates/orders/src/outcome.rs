@@ -44,7 +44,9 @@ pub(crate) fn plan(world: &World<'_>, mut decision: Decision) -> Plan {
         value::efficiency(world.input, &draft)
     };
     let baseline = decision.baseline.take().map(|given| term_values(&given));
-    decision.given.sort_by_key(|given| (given.used.order, given.used.date, given.used.loc));
+    decision
+        .given
+        .sort_by_key(|given| (given.used.order, given.used.date, given.used.loc));
     let mut plan = Plan {
         shipments: shipments(world, &decision.given),
         claims: claims(world, &decision.given),
@@ -78,7 +80,11 @@ fn empty(world: &World<'_>, op: Op) -> Plan {
     Plan {
         schema: Plan::SCHEMA.to_owned(),
         op,
-        sequence: world.orders.iter().map(|order| order.id.to_owned()).collect(),
+        sequence: world
+            .orders
+            .iter()
+            .map(|order| order.id.to_owned())
+            .collect(),
         shipments: Vec::new(),
         promises: Vec::new(),
         short: Vec::new(),
@@ -119,7 +125,10 @@ fn shipments(world: &World<'_>, given: &[Given]) -> Vec<Shipment> {
                     .collect(),
                 takes: merged(&given.takes)
                     .into_iter()
-                    .map(|(node, qty)| NodeQty { node: world.nodes[node].id.to_owned(), qty })
+                    .map(|(node, qty)| NodeQty {
+                        node: world.nodes[node].id.to_owned(),
+                        qty,
+                    })
                     .collect(),
                 assemble: runs
                     .into_iter()
@@ -152,7 +161,10 @@ fn claims(world: &World<'_>, given: &[Given]) -> Vec<Allocation> {
         .claims
         .hard
         .iter()
-        .map(|hard| Allocation { qty: hard.qty, ..input.allocations[hard.raw].clone() })
+        .map(|hard| Allocation {
+            qty: hard.qty,
+            ..input.allocations[hard.raw].clone()
+        })
         .collect();
     claims.sort_by(|a, b| a.id.cmp(&b.id));
     let mut soft: BTreeMap<(usize, usize, usize), i64> = BTreeMap::new();
@@ -185,7 +197,10 @@ fn claims(world: &World<'_>, given: &[Given]) -> Vec<Allocation> {
         let line = line_id(world, order, line);
         let node = world.nodes[node].id;
         let claim = match known.get(&(order_id, Some(line), node)) {
-            Some(old) => Allocation { qty, ..(*old).clone() },
+            Some(old) => Allocation {
+                qty,
+                ..(*old).clone()
+            },
             None => {
                 let mut id = format!("{order_id}/{line}/{node}");
                 while ids.contains(id.as_str()) {
@@ -213,7 +228,9 @@ fn by_line(world: &World<'_>, given: &Given) -> Vec<(usize, usize, i64)> {
     let info = &world.orders[given.used.order];
     let mut pool: BTreeMap<usize, Vec<Take>> = BTreeMap::new();
     for take in &given.takes {
-        pool.entry(world.nodes[take.node].sku).or_default().push(*take);
+        pool.entry(world.nodes[take.node].sku)
+            .or_default()
+            .push(*take);
     }
     let mut runs: HashMap<usize, i64> = given.used.runs.iter().copied().collect();
     let mut spare: HashMap<usize, i64> = HashMap::new();
@@ -232,11 +249,18 @@ fn by_line(world: &World<'_>, given: &Given) -> Vec<(usize, usize, i64)> {
         }
         left
     };
-    let last = given.used.lines.iter().rposition(|&qty| qty > 0).unwrap_or(0);
+    let last = given
+        .used
+        .lines
+        .iter()
+        .rposition(|&qty| qty > 0)
+        .unwrap_or(0);
     for (line, &qty) in given.used.lines.iter().enumerate() {
         let mut need = BTreeMap::from([(info.lines[line].sku, qty)]);
         for &sku in &info.closure {
-            let Some(qty) = need.remove(&sku) else { continue };
+            let Some(qty) = need.remove(&sku) else {
+                continue;
+            };
             let mut left = give(&mut pool, sku, line, qty);
             if left > 0
                 && let Some(bill) = &world.bills.of[sku]
@@ -266,7 +290,10 @@ fn by_line(world: &World<'_>, given: &Given) -> Vec<(usize, usize, i64)> {
 fn broken(world: &World<'_>) -> Vec<Broken> {
     let claims = world.claims.broken.iter();
     claims
-        .map(|&(raw, qty)| Broken { id: world.input.allocations[raw].id.clone(), qty })
+        .map(|&(raw, qty)| Broken {
+            id: world.input.allocations[raw].id.clone(),
+            qty,
+        })
         .collect()
 }
 
@@ -296,7 +323,10 @@ fn shorts(world: &World<'_>, given: &[Given]) -> Vec<(usize, usize, i64)> {
     }
     let orders = left.into_iter().enumerate();
     let lines = orders.flat_map(|(order, lines)| {
-        lines.into_iter().enumerate().map(move |(line, qty)| (order, line, qty))
+        lines
+            .into_iter()
+            .enumerate()
+            .map(move |(line, qty)| (order, line, qty))
     });
     lines.filter(|&(_, _, qty)| qty > 0).collect()
 }
@@ -305,7 +335,11 @@ fn shorts(world: &World<'_>, given: &[Given]) -> Vec<(usize, usize, i64)> {
 fn incidents(world: &World<'_>) -> Vec<Reason> {
     let input = world.input;
     let mut reasons = Vec::new();
-    let mut lots: Vec<_> = input.lots.iter().filter(|lot| lot.qty - lot.external < 0).collect();
+    let mut lots: Vec<_> = input
+        .lots
+        .iter()
+        .filter(|lot| lot.qty - lot.external < 0)
+        .collect();
     lots.sort_by(|a, b| a.id.cmp(&b.id));
     for lot in lots {
         reasons.push(Reason {
@@ -356,18 +390,34 @@ fn moved(world: &World<'_>, plan: &Plan) -> Vec<Reason> {
     }
     let mut holders: HashMap<&str, Vec<(&str, i64)>> = HashMap::new();
     for claim in &plan.claims {
-        holders.entry(&claim.node).or_default().push((&claim.order, claim.qty));
+        holders
+            .entry(&claim.node)
+            .or_default()
+            .push((&claim.order, claim.qty));
     }
-    let mut softs: Vec<&Allocation> =
-        world.claims.soft.iter().map(|soft| &world.input.allocations[soft.raw]).collect();
+    let mut softs: Vec<&Allocation> = world
+        .claims
+        .soft
+        .iter()
+        .map(|soft| &world.input.allocations[soft.raw])
+        .collect();
     softs.sort_by(|a, b| a.id.cmp(&b.id));
     let mut reasons = Vec::new();
     for soft in softs {
-        let now = holders.get(soft.node.as_str()).map_or(&[][..], |list| list.as_slice());
-        let kept: i64 = now.iter().filter(|(order, _)| *order == soft.order).map(|x| x.1).sum();
+        let now = holders
+            .get(soft.node.as_str())
+            .map_or(&[][..], |list| list.as_slice());
+        let kept: i64 = now
+            .iter()
+            .filter(|(order, _)| *order == soft.order)
+            .map(|x| x.1)
+            .sum();
         if kept < soft.qty {
-            let mut others: Vec<&str> =
-                now.iter().filter(|(order, _)| *order != soft.order).map(|x| x.0).collect();
+            let mut others: Vec<&str> = now
+                .iter()
+                .filter(|(order, _)| *order != soft.order)
+                .map(|x| x.0)
+                .collect();
             others.dedup();
             let to = match others.as_slice() {
                 [] => "nobody".to_owned(),
@@ -379,7 +429,12 @@ fn moved(world: &World<'_>, plan: &Plan) -> Vec<Reason> {
                 line: soft.line.clone(),
                 node: Some(soft.node.clone()),
                 qty: Some(soft.qty - kept),
-                text: format!("{} of `{}` leave {} for {to}", soft.qty - kept, soft.node, soft.order),
+                text: format!(
+                    "{} of `{}` leave {} for {to}",
+                    soft.qty - kept,
+                    soft.node,
+                    soft.order
+                ),
             });
         }
     }

@@ -5,7 +5,7 @@ mod text;
 
 use std::collections::HashMap;
 
-use crate::input::Complete;
+use crate::input::{Complete, Scope};
 use crate::outcome::{Given, line_id};
 use crate::plan::{Code, Op, Reason};
 use crate::world::World;
@@ -44,11 +44,19 @@ impl<'a> Explainer<'a> {
             room: world.places.iter().map(|place| place.capacity).collect(),
             unconfirmed: vec![false; world.skus.len()],
         };
-        for node in world.nodes.iter().filter(|node| !node.usable && node.units > 0) {
+        for node in world
+            .nodes
+            .iter()
+            .filter(|node| !node.usable && node.units > 0)
+        {
             explainer.unconfirmed[node.sku] = true;
         }
         for hard in &world.claims.hard {
-            explainer.holders.entry(hard.node).or_default().push((hard.order, hard.qty, true));
+            explainer
+                .holders
+                .entry(hard.node)
+                .or_default()
+                .push((hard.order, hard.qty, true));
         }
         for given in given {
             for take in given.takes.iter().filter(|take| take.hard.is_none()) {
@@ -135,7 +143,11 @@ impl<'a> Explainer<'a> {
             if self.op != Op::Allocate && self.op != Op::Fill && n.inbound {
                 continue;
             }
-            let date = n.date.max(if self.later() { info.start } else { self.world.now });
+            let date = n.date.max(if self.later() {
+                info.start
+            } else {
+                self.world.now
+            });
             let mut own = Vec::new();
             if n.expiry < date {
                 own.push(Code::Expired);
@@ -145,21 +157,42 @@ impl<'a> Explainer<'a> {
             if !info.from[n.loc] {
                 own.push(Code::ShipFrom);
             }
-            if info.start > if self.later() { self.world.horizon } else { self.world.now } {
+            if info.start
+                > if self.later() {
+                    self.world.horizon
+                } else {
+                    self.world.now
+                }
+            {
                 own.push(Code::NotBefore);
             }
             if self.left[node] > 0 {
                 let obstacles = own.clone();
-                chunks.push(Chunk { node, qty: self.left[node], holder: None, obstacles });
+                chunks.push(Chunk {
+                    node,
+                    qty: self.left[node],
+                    holder: None,
+                    obstacles,
+                });
             }
             for &(holder, qty, hard) in self.holders.get(&node).map_or(&[][..], |list| list) {
                 if holder == Some(order) {
                     continue;
                 }
                 let code = if hard { Code::HardOfOther } else { Code::Ahead };
-                let mut obstacles = vec![code];
-                obstacles.extend(own.iter().copied());
-                chunks.push(Chunk { node, qty, holder: Some(holder), obstacles });
+                // An order behind has what this one could not use; it is not what keeps the units away.
+                let behind = !hard && holder.is_some_and(|holder| holder > order);
+                let mut obstacles = own.clone();
+                let joint = self.op == Op::Split && self.world.input.config.scope == Scope::Joint;
+                if !behind || (joint && own.is_empty()) {
+                    obstacles.insert(0, code);
+                }
+                chunks.push(Chunk {
+                    node,
+                    qty,
+                    holder: Some(holder),
+                    obstacles,
+                });
             }
         }
         chunks

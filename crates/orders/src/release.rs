@@ -30,9 +30,10 @@ fn make_room(world: &World<'_>, given: &mut [Given]) {
     given.sort_by_key(|given| (given.used.order, given.used.date, given.used.loc));
     for mine in given.chunk_by_mut(|a, b| a.used.order == b.used.order) {
         let units = |given: &Given| given.used.lines.iter().sum::<i64>();
-        let fits = mine.iter().filter(|given| given.ships).all(|given| {
-            room[given.used.loc].is_none_or(|room| units(given) <= room)
-        });
+        let fits = mine
+            .iter()
+            .filter(|given| given.ships)
+            .all(|given| room[given.used.loc].is_none_or(|room| units(given) <= room));
         for given in mine.iter_mut().filter(|given| given.ships) {
             match &mut room[given.used.loc] {
                 Some(room) if fits => *room -= units(given),

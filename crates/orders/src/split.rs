@@ -22,7 +22,10 @@ pub(crate) struct Wave {
 
 /// Splits every order of the world over locations.
 pub(crate) fn split(world: &World<'_>) -> Wave {
-    let mut wave = Wave { exact: true, ..Wave::default() };
+    let mut wave = Wave {
+        exact: true,
+        ..Wave::default()
+    };
     let scale = single::scale(world);
     let stock = Stock::new(world);
     for group in groups(world) {
@@ -81,7 +84,10 @@ fn baseline(
         let (mine, proven) = single::best(world, &stock, scale, order);
         exact &= proven;
         for used in mine {
-            match stock.take(world, &used, false).or_else(|| stock.take(world, &used, true)) {
+            match stock
+                .take(world, &used, false)
+                .or_else(|| stock.take(world, &used, true))
+            {
                 Some(takes) => uses.push((used, takes)),
                 None => exact = false,
             }
@@ -102,8 +108,10 @@ pub(crate) fn assign(
             uses.sort_by_key(|used| (used.date, used.order, used.loc));
         }
         let mut stock = stock.clone();
-        let takes: Option<Vec<Vec<Take>>> =
-            uses.iter().map(|used| stock.take(world, used, tight)).collect();
+        let takes: Option<Vec<Vec<Take>>> = uses
+            .iter()
+            .map(|used| stock.take(world, used, tight))
+            .collect();
         if let Some(takes) = takes {
             return Some(uses.into_iter().zip(takes).collect());
         }

@@ -44,7 +44,11 @@ impl Stock {
         let mut complete = true;
         for &(sku, qty) in &used.takes {
             let mut left = qty;
-            let mine = world.claims.hard_of.get(&used.order).map_or(&[][..], |list| list);
+            let mine = world
+                .claims
+                .hard_of
+                .get(&used.order)
+                .map_or(&[][..], |list| list);
             for &hard in mine {
                 let claim = &world.claims.hard[hard];
                 let node = &world.nodes[claim.node];
@@ -57,7 +61,11 @@ impl Stock {
                 let given = left.min(claim.qty - self.claimed[hard]);
                 if given > 0 {
                     self.claimed[hard] += given;
-                    takes.push(Take { node: claim.node, qty: given, hard: Some(hard) });
+                    takes.push(Take {
+                        node: claim.node,
+                        qty: given,
+                        hard: Some(hard),
+                    });
                     left -= given;
                 }
             }
@@ -65,7 +73,11 @@ impl Stock {
                 let given = left.min(self.free[node]);
                 if given > 0 {
                     self.free[node] -= given;
-                    takes.push(Take { node, qty: given, hard: None });
+                    takes.push(Take {
+                        node,
+                        qty: given,
+                        hard: None,
+                    });
                     left -= given;
                 }
             }

@@ -20,25 +20,35 @@ pub fn value(input: &Input, plan: &Plan) -> Value {
         Op::Split | Op::Pick => unfilled(input, plan),
         Op::Allocate | Op::Fill => plan.service.clone(),
     };
-    Value { service, efficiency: efficiency(input, plan) }
+    Value {
+        service,
+        efficiency: efficiency(input, plan),
+    }
 }
 
 fn unfilled(input: &Input, plan: &Plan) -> BTreeMap<String, Service> {
     let mut left: BTreeMap<&str, BTreeMap<String, i64>> = BTreeMap::new();
     for order in &input.orders {
-        let lines = order.lines.iter().map(|line| (line.id.clone(), line.qty)).collect();
+        let lines = order
+            .lines
+            .iter()
+            .map(|line| (line.id.clone(), line.qty))
+            .collect();
         left.insert(&order.id, lines);
     }
     for shipment in &plan.shipments {
         for line in &shipment.lines {
-            if let Some(qty) =
-                left.get_mut(shipment.order.as_str()).and_then(|lines| lines.get_mut(&line.line))
+            if let Some(qty) = left
+                .get_mut(shipment.order.as_str())
+                .and_then(|lines| lines.get_mut(&line.line))
             {
                 *qty -= line.qty;
             }
         }
     }
-    left.into_iter().map(|(id, lines)| (id.to_owned(), Service::Unfilled(lines))).collect()
+    left.into_iter()
+        .map(|(id, lines)| (id.to_owned(), Service::Unfilled(lines)))
+        .collect()
 }
 
 /// Recomputes the configured efficiency terms from the shipments of `plan`.
@@ -63,7 +73,11 @@ pub(crate) fn efficiency(input: &Input, plan: &Plan) -> BTreeMap<Term, i128> {
             own.insert((cost.order.as_str(), cost.loc.as_str()), cost);
         }
     }
-    let ranks: HashMap<&str, i64> = input.locations.iter().map(|x| (x.id.as_str(), x.rank)).collect();
+    let ranks: HashMap<&str, i64> = input
+        .locations
+        .iter()
+        .map(|x| (x.id.as_str(), x.rank))
+        .collect();
     for shipment in &plan.shipments {
         let units: i128 = shipment.lines.iter().map(|line| i128::from(line.qty)).sum();
         add(Term::Shipments, 1);
@@ -73,7 +87,10 @@ pub(crate) fn efficiency(input: &Input, plan: &Plan) -> BTreeMap<Term, i128> {
             .get(&(shipment.order.as_str(), shipment.loc.as_str()))
             .or_else(|| any.get(shipment.loc.as_str()));
         if let Some(cost) = cost {
-            add(Term::Cost, i128::from(cost.fixed) + i128::from(cost.per_unit) * units);
+            add(
+                Term::Cost,
+                i128::from(cost.fixed) + i128::from(cost.per_unit) * units,
+            );
             add(Term::Distance, i128::from(cost.distance));
         }
         for made in &shipment.assemble {
@@ -92,7 +109,11 @@ pub(crate) fn efficiency(input: &Input, plan: &Plan) -> BTreeMap<Term, i128> {
 }
 
 fn balance(input: &Input, plan: &Plan) -> i128 {
-    let lots: HashMap<&str, _> = input.lots.iter().map(|lot| (lot.id.as_str(), lot)).collect();
+    let lots: HashMap<&str, _> = input
+        .lots
+        .iter()
+        .map(|lot| (lot.id.as_str(), lot))
+        .collect();
     let mut free: HashMap<(&str, &str), i128> = HashMap::new();
     for lot in &input.lots {
         let units = (i128::from(lot.qty) - i128::from(lot.external)).max(0);
@@ -104,7 +125,9 @@ fn balance(input: &Input, plan: &Plan) -> i128 {
         }
     }
     let eaten = input.reserves.iter().map(|reserve| {
-        let free = free.get(&(reserve.sku.as_str(), reserve.loc.as_str())).copied();
+        let free = free
+            .get(&(reserve.sku.as_str(), reserve.loc.as_str()))
+            .copied();
         (i128::from(reserve.qty) - free.unwrap_or(0)).max(0)
     });
     eaten.sum()
@@ -127,9 +150,15 @@ fn churn(input: &Input, plan: &Plan) -> i128 {
             }
         }
     }
-    let soft = input.allocations.iter().filter(|claim| claim.strength == Strength::Soft);
+    let soft = input
+        .allocations
+        .iter()
+        .filter(|claim| claim.strength == Strength::Soft);
     soft.map(|claim| {
-        let now = taken.get(&(claim.order.as_str(), claim.node.as_str())).copied().unwrap_or(0);
+        let now = taken
+            .get(&(claim.order.as_str(), claim.node.as_str()))
+            .copied()
+            .unwrap_or(0);
         (i128::from(claim.qty) - now).max(0)
     })
     .sum()

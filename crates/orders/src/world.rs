@@ -105,7 +105,11 @@ impl<'a> World<'a> {
         let mut places: Vec<Place<'_>> = input
             .locations
             .iter()
-            .map(|x| Place { id: &x.id, rank: x.rank, capacity: x.capacity })
+            .map(|x| Place {
+                id: &x.id,
+                rank: x.rank,
+                capacity: x.capacity,
+            })
             .collect();
         places.sort_unstable_by_key(|x| (x.rank, x.id));
         let place_index: HashMap<&str, usize> =
@@ -116,8 +120,15 @@ impl<'a> World<'a> {
             skus.iter().enumerate().map(|(i, &x)| (x, i)).collect();
         let mut raw_bills: Vec<Option<Bill>> = vec![None; skus.len()];
         for bom in input.boms.iter().filter(|bom| bom.auto) {
-            let lines = bom.lines.iter().map(|x| (sku_index[x.sku.as_str()], x.qty)).collect();
-            raw_bills[sku_index[bom.parent.as_str()]] = Some(Bill { yields: bom.yields, lines });
+            let lines = bom
+                .lines
+                .iter()
+                .map(|x| (sku_index[x.sku.as_str()], x.qty))
+                .collect();
+            raw_bills[sku_index[bom.parent.as_str()]] = Some(Bill {
+                yields: bom.yields,
+                lines,
+            });
         }
         let bills = Bills::new(raw_bills);
 
@@ -134,7 +145,13 @@ impl<'a> World<'a> {
         let mut reserves: Vec<(usize, usize, i64)> = input
             .reserves
             .iter()
-            .map(|x| (sku_index[x.sku.as_str()], place_index[x.loc.as_str()], x.qty))
+            .map(|x| {
+                (
+                    sku_index[x.sku.as_str()],
+                    place_index[x.loc.as_str()],
+                    x.qty,
+                )
+            })
             .collect();
         reserves.sort_unstable();
 
@@ -169,7 +186,10 @@ impl<'a> World<'a> {
         if self.cost_own.is_empty() {
             return self.cost_any[loc];
         }
-        self.cost_own.get(&(order, loc)).copied().unwrap_or(self.cost_any[loc])
+        self.cost_own
+            .get(&(order, loc))
+            .copied()
+            .unwrap_or(self.cost_any[loc])
     }
 
     /// Usable nodes of `sku` at `loc`.
@@ -215,7 +235,12 @@ impl<'a> World<'a> {
 fn all_skus(input: &Input) -> Vec<&str> {
     let mut skus: Vec<&str> = input.lots.iter().map(|x| x.sku.as_str()).collect();
     skus.extend(input.inbound.iter().map(|x| x.sku.as_str()));
-    skus.extend(input.orders.iter().flat_map(|x| x.lines.iter().map(|l| l.sku.as_str())));
+    skus.extend(
+        input
+            .orders
+            .iter()
+            .flat_map(|x| x.lines.iter().map(|l| l.sku.as_str())),
+    );
     skus.extend(input.reserves.iter().map(|x| x.sku.as_str()));
     skus.extend(input.items.iter().map(|x| x.sku.as_str()));
     for bom in &input.boms {
@@ -276,7 +301,10 @@ fn rotation(
     nodes: &[Node<'_>],
 ) -> Vec<Rotation> {
     let mut rotation = vec![Rotation::Fifo; skus.len()];
-    for node in nodes.iter().filter(|node| !node.inbound && node.expiry != NEVER) {
+    for node in nodes
+        .iter()
+        .filter(|node| !node.inbound && node.expiry != NEVER)
+    {
         rotation[node.sku] = Rotation::Fefo;
     }
     for item in &input.items {
@@ -296,7 +324,9 @@ fn orders<'a>(
 ) -> Vec<OrderInfo<'a>> {
     let mut raw: Vec<usize> = (0..input.orders.len()).collect();
     raw.sort_by_cached_key(|&i| sequence::key(&input.orders[i], &input.config, input.now));
-    raw.into_iter().map(|raw| order(input, raw, now, skus, places, bills)).collect()
+    raw.into_iter()
+        .map(|raw| order(input, raw, now, skus, places, bills))
+        .collect()
 }
 
 fn order<'a>(
@@ -338,7 +368,9 @@ fn order<'a>(
         closure: bills.closure(lines.iter().map(|x| x.sku)),
         lines,
         complete: order.complete,
-        shipments_left: order.max_shipments.map(|most| (most - order.shipments_made).max(0)),
+        shipments_left: order
+            .max_shipments
+            .map(|most| (most - order.shipments_made).max(0)),
         units_min: i64::try_from((share + 99) / 100).unwrap_or(i64::MAX),
         units,
         shelf: order.min_shelf_days.clamp(0, faults::DAYS_MAX) as i32,
@@ -358,7 +390,12 @@ fn fault(
     let bad = |text: String| Some((Code::BadOrder, text));
     for (key, found, min, max) in [
         ("class", order.class, 0, 9),
-        ("max_shipments", order.max_shipments.unwrap_or(0), 0, QTY_MAX),
+        (
+            "max_shipments",
+            order.max_shipments.unwrap_or(0),
+            0,
+            QTY_MAX,
+        ),
         ("shipments_made", order.shipments_made, 0, QTY_MAX),
         ("min_fill_pct", order.min_fill_pct, 0, 100),
         ("min_shelf_days", order.min_shelf_days, 0, faults::DAYS_MAX),
@@ -388,7 +425,10 @@ fn fault(
     }
     for line in &order.lines {
         if bills.invalid[skus[line.sku.as_str()]] {
-            let text = format!("the bill of `{}` is cyclic, too deep or has a zero", line.sku);
+            let text = format!(
+                "the bill of `{}` is cyclic, too deep or has a zero",
+                line.sku
+            );
             return Some((Code::BomInvalid, text));
         }
     }
@@ -419,7 +459,13 @@ fn costs(
 
 fn candidate_dates(world: &World<'_>) -> Vec<i32> {
     let mut dates = vec![world.now];
-    dates.extend(world.nodes.iter().filter(|x| x.inbound && x.usable).map(|x| x.date));
+    dates.extend(
+        world
+            .nodes
+            .iter()
+            .filter(|x| x.inbound && x.usable)
+            .map(|x| x.date),
+    );
     let starts = world.orders.iter().map(|x| x.start);
     dates.extend(starts.filter(|&day| day <= world.horizon));
     dates.sort_unstable();

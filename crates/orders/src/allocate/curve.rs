@@ -28,12 +28,15 @@ impl<'a> Curves<'a> {
                 return None;
             }
             for line in &info.lines {
-                let expires =
-                    world.sku_nodes[line.sku].iter().any(|&node| world.nodes[node].expiry != NEVER);
+                let expires = world.sku_nodes[line.sku]
+                    .iter()
+                    .any(|&node| world.nodes[node].expiry != NEVER);
                 if world.bills.of[line.sku].is_some() || expires {
                     return None;
                 }
-                spare.entry(line.sku).or_insert_with(|| supply(world, line.sku));
+                spare
+                    .entry(line.sku)
+                    .or_insert_with(|| supply(world, line.sku));
             }
         }
         Some(Self { world, spare })
@@ -68,7 +71,10 @@ impl<'a> Curves<'a> {
                 let mut by_day: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
                 for (line, wanted) in info.lines.iter().enumerate() {
                     let days = self.days(info.start);
-                    match days.into_iter().find(|&day| self.most(wanted.sku, day) >= wanted.qty) {
+                    match days
+                        .into_iter()
+                        .find(|&day| self.most(wanted.sku, day) >= wanted.qty)
+                    {
                         Some(day) => {
                             self.book(wanted.sku, day, wanted.qty);
                             by_day.entry(day).or_insert_with(|| vec![0; lines])[line] = wanted.qty;
@@ -116,7 +122,11 @@ impl<'a> Curves<'a> {
         let mut given = Vec::with_capacity(open.len());
         for (line, &open) in open.iter().enumerate() {
             let sku = self.world.orders[order].lines[line].sku;
-            let qty = if open > 0 { open.min(self.most(sku, day)) } else { 0 };
+            let qty = if open > 0 {
+                open.min(self.most(sku, day))
+            } else {
+                0
+            };
             self.book(sku, day, qty);
             given.push(qty);
         }
@@ -145,17 +155,30 @@ impl<'a> Curves<'a> {
 
     fn days(&self, start: i32) -> Vec<usize> {
         let dates = self.world.dates.iter().enumerate();
-        dates.filter(|(_, date)| **date >= start).map(|(day, _)| day).collect()
+        dates
+            .filter(|(_, date)| **date >= start)
+            .map(|(day, _)| day)
+            .collect()
     }
 
     fn ask(&self, order: usize, day: usize, quantities: &[i64]) -> Ask {
         let lines = quantities.iter().map(|&qty| (qty, qty)).collect();
-        Ask { order, date: self.world.dates[day], lines, held: false }
+        Ask {
+            order,
+            date: self.world.dates[day],
+            lines,
+            held: false,
+        }
     }
 }
 
 fn supply(world: &World<'_>, sku: usize) -> Vec<i64> {
     let nodes = || world.sku_nodes[sku].iter().map(|&node| &world.nodes[node]);
-    let up_to = |date: i32| nodes().filter(|node| node.date <= date).map(|node| node.free).sum();
+    let up_to = |date: i32| {
+        nodes()
+            .filter(|node| node.date <= date)
+            .map(|node| node.free)
+            .sum()
+    };
     world.dates.iter().map(|&date| up_to(date)).collect()
 }

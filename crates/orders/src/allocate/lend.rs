@@ -27,11 +27,7 @@ pub(super) fn grants(world: &World<'_>) -> (Vec<Grant>, String, bool) {
     (grants, engines.join("; "), exact)
 }
 
-fn group_grants(
-    world: &World<'_>,
-    group: &[usize],
-    grants: &mut [Grant],
-) -> (&'static str, bool) {
+fn group_grants(world: &World<'_>, group: &[usize], grants: &mut [Grant]) -> (&'static str, bool) {
     let slips = world.input.config.slip_days > 0;
     if !slips && let Some(mut curves) = Curves::new(world, group) {
         for &order in group {
@@ -40,14 +36,21 @@ fn group_grants(
         let proven = hand_out(world, group, grants);
         return ("cumulative curves, exact", proven);
     }
-    let lines: usize = group.iter().map(|&order| world.orders[order].closure.len()).sum();
+    let lines: usize = group
+        .iter()
+        .map(|&order| world.orders[order].closure.len())
+        .sum();
     if lines * world.places.len() <= SIZE_MAX && !slips {
         let stock = unlimited(world);
         let mut others: Vec<Ask> = Vec::new();
         let mut proven = true;
         for &order in group {
-            let mut question =
-                Question { world, stock: &stock, others: &others, proven: true };
+            let mut question = Question {
+                world,
+                stock: &stock,
+                others: &others,
+                proven: true,
+            };
             let grant = question.best(order);
             proven &= question.proven;
             others.extend(grant.asks.iter().cloned());
@@ -112,7 +115,18 @@ fn give(world: &World<'_>, stock: &mut Stock, ask: &Ask, grant: &mut Grant) -> b
                 let lines = vec![0; info.lines.len()];
                 let (takes, runs) = (Vec::new(), Vec::new());
                 let (order, date, held) = (ask.order, ask.date, ask.held);
-                (Use { order, loc, date, lines, takes, runs, held }, Vec::new())
+                (
+                    Use {
+                        order,
+                        loc,
+                        date,
+                        lines,
+                        takes,
+                        runs,
+                        held,
+                    },
+                    Vec::new(),
+                )
             });
             used.lines[line] += part;
             let sku = info.lines[line].sku;
@@ -120,7 +134,11 @@ fn give(world: &World<'_>, stock: &mut Stock, ask: &Ask, grant: &mut Grant) -> b
                 Some(take) => take.1 += part,
                 None => used.takes.push((sku, part)),
             }
-            takes.push(Take { node, qty: part, hard: None });
+            takes.push(Take {
+                node,
+                qty: part,
+                hard: None,
+            });
         }
         complete &= left == 0;
     }
@@ -137,8 +155,9 @@ fn spread(grants: &mut [Grant], uses: Vec<(Use, Vec<Take>)>) {
 /// Plannable orders in groups that share no SKU, each in sequence.
 fn groups(world: &World<'_>) -> Vec<Vec<usize>> {
     let mut parent: Vec<usize> = (0..world.skus.len() + world.orders.len()).collect();
-    let orders: Vec<usize> =
-        (0..world.orders.len()).filter(|&order| plannable(world, order)).collect();
+    let orders: Vec<usize> = (0..world.orders.len())
+        .filter(|&order| plannable(world, order))
+        .collect();
     for &order in &orders {
         for &sku in &world.orders[order].closure {
             join(&mut parent, world.skus.len() + order, sku);

@@ -19,13 +19,24 @@ struct Part {
 /// The best service of `order`; `None` when it has kits or hard claims, or needs more shipments than it may have.
 pub(super) fn grant(world: &World<'_>, stock: &Stock, order: usize) -> Option<Grant> {
     let info = &world.orders[order];
-    if info.lines.iter().any(|line| world.bills.of[line.sku].is_some())
-        || info.lines.iter().any(|line| world.rotation[line.sku] == Rotation::Any)
+    if info
+        .lines
+        .iter()
+        .any(|line| world.bills.of[line.sku].is_some())
+        || info
+            .lines
+            .iter()
+            .any(|line| world.rotation[line.sku] == Rotation::Any)
         || world.claims.hard_of.contains_key(&order)
     {
         return None;
     }
-    let mut shelf = Shelf { world, stock, order, used: BTreeMap::new() };
+    let mut shelf = Shelf {
+        world,
+        stock,
+        order,
+        used: BTreeMap::new(),
+    };
     let mut parts = Vec::new();
     match info.complete {
         Complete::Order => shelf.whole_order(&mut parts),
@@ -72,7 +83,11 @@ impl Shelf<'_> {
         let mut days = vec![start];
         for sku in skus {
             let nodes = self.world.sku_nodes[sku].iter();
-            days.extend(nodes.map(|&node| self.world.nodes[node].date).filter(|&day| day > start));
+            days.extend(
+                nodes
+                    .map(|&node| self.world.nodes[node].date)
+                    .filter(|&day| day > start),
+            );
         }
         days.sort_unstable();
         days.dedup();
@@ -80,7 +95,10 @@ impl Shelf<'_> {
     }
 
     fn there(&self, sku: usize, date: i32) -> i64 {
-        self.nodes(sku, date).into_iter().map(|node| self.left(node)).sum()
+        self.nodes(sku, date)
+            .into_iter()
+            .map(|node| self.left(node))
+            .sum()
     }
 
     /// Takes up to `qty`: earliest units first, then where the order held units before, then by location.
@@ -97,7 +115,9 @@ impl Shelf<'_> {
         let mut from = 0;
         while from < nodes.len() && left > 0 {
             let day = world.nodes[nodes[from]].date;
-            let group = nodes[from..].iter().take_while(|&&n| world.nodes[n].date == day);
+            let group = nodes[from..]
+                .iter()
+                .take_while(|&&n| world.nodes[n].date == day);
             let to = from + group.count();
             for first in [true, false] {
                 for &node in &nodes[from..to] {
@@ -119,7 +139,10 @@ impl Shelf<'_> {
         for (&node, &qty) in &takes {
             *self.used.entry(node).or_default() += qty;
         }
-        nodes.into_iter().filter_map(|n| takes.get(&n).map(|&qty| (n, qty))).collect()
+        nodes
+            .into_iter()
+            .filter_map(|n| takes.get(&n).map(|&qty| (n, qty)))
+            .collect()
     }
 
     /// Units of `sku` that the order's soft claims hold and it did not take yet, by location.
@@ -149,8 +172,11 @@ impl Shelf<'_> {
             *wanted.entry(line.sku).or_default() += line.qty;
         }
         let days = self.days(wanted.keys().copied());
-        let fits =
-            |day: &i32| wanted.iter().all(|(&sku, &qty)| self.there(sku, *day) >= qty);
+        let fits = |day: &i32| {
+            wanted
+                .iter()
+                .all(|(&sku, &qty)| self.there(sku, *day) >= qty)
+        };
         let date = days.into_iter().find(fits);
         if date.is_none() && !holds(self.world) {
             return;
@@ -158,7 +184,12 @@ impl Shelf<'_> {
         for (line, wanted) in info.lines.iter().enumerate() {
             let day = date.unwrap_or(last_day(self.world));
             let takes = self.take(wanted.sku, day, wanted.qty);
-            parts.push(Part { line, date: day, held: date.is_none(), takes });
+            parts.push(Part {
+                line,
+                date: day,
+                held: date.is_none(),
+                takes,
+            });
         }
     }
 
@@ -167,10 +198,18 @@ impl Shelf<'_> {
         let mut undated = Vec::new();
         for (line, wanted) in info.lines.iter().enumerate() {
             let days = self.days(std::iter::once(wanted.sku));
-            match days.into_iter().find(|&day| self.there(wanted.sku, day) >= wanted.qty) {
+            match days
+                .into_iter()
+                .find(|&day| self.there(wanted.sku, day) >= wanted.qty)
+            {
                 Some(date) => {
                     let takes = self.take(wanted.sku, date, wanted.qty);
-                    parts.push(Part { line, date, held: false, takes });
+                    parts.push(Part {
+                        line,
+                        date,
+                        held: false,
+                        takes,
+                    });
                 }
                 None => undated.push(line),
             }
@@ -179,7 +218,12 @@ impl Shelf<'_> {
             for line in undated {
                 let date = last_day(self.world);
                 let takes = self.take(info.lines[line].sku, date, info.lines[line].qty);
-                parts.push(Part { line, date, held: true, takes });
+                parts.push(Part {
+                    line,
+                    date,
+                    held: true,
+                    takes,
+                });
             }
         }
     }
@@ -195,7 +239,12 @@ impl Shelf<'_> {
                 if *left > 0 {
                     let takes = self.take(info.lines[line].sku, date, *left);
                     *left -= takes.iter().map(|take| take.1).sum::<i64>();
-                    parts.push(Part { line, date, held: false, takes });
+                    parts.push(Part {
+                        line,
+                        date,
+                        held: false,
+                        takes,
+                    });
                 }
             }
         }
@@ -210,7 +259,12 @@ fn write(world: &World<'_>, order: usize, parts: Vec<Part>) -> Grant {
     for part in parts.into_iter().filter(|part| !part.takes.is_empty()) {
         let qty: i64 = part.takes.iter().map(|take| take.1).sum();
         let lines = if part.held {
-            let empty = || Ask { order, date: part.date, lines: vec![(0, 0); count], held: true };
+            let empty = || Ask {
+                order,
+                date: part.date,
+                lines: vec![(0, 0); count],
+                held: true,
+            };
             &mut held.get_or_insert_with(empty).lines
         } else {
             asks.entry(part.date).or_insert_with(|| vec![(0, 0); count])
@@ -219,28 +273,42 @@ fn write(world: &World<'_>, order: usize, parts: Vec<Part>) -> Grant {
         lines[part.line].1 += qty;
         for (node, qty) in part.takes {
             let info = &world.nodes[node];
-            let (used, takes) = uses.entry((part.held, part.date, info.loc)).or_insert_with(|| {
-                let used = Use {
-                    order,
-                    loc: info.loc,
-                    date: part.date,
-                    lines: vec![0; count],
-                    takes: Vec::new(),
-                    runs: Vec::new(),
-                    held: part.held,
-                };
-                (used, Vec::new())
-            });
+            let (used, takes) = uses
+                .entry((part.held, part.date, info.loc))
+                .or_insert_with(|| {
+                    let used = Use {
+                        order,
+                        loc: info.loc,
+                        date: part.date,
+                        lines: vec![0; count],
+                        takes: Vec::new(),
+                        runs: Vec::new(),
+                        held: part.held,
+                    };
+                    (used, Vec::new())
+                });
             used.lines[part.line] += qty;
             match used.takes.iter_mut().find(|(sku, _)| *sku == info.sku) {
                 Some((_, sum)) => *sum += qty,
                 None => used.takes.push((info.sku, qty)),
             }
-            takes.push(Take { node, qty, hard: None });
+            takes.push(Take {
+                node,
+                qty,
+                hard: None,
+            });
         }
     }
     Grant {
-        asks: asks.into_iter().map(|(date, lines)| Ask { order, date, lines, held: false }).collect(),
+        asks: asks
+            .into_iter()
+            .map(|(date, lines)| Ask {
+                order,
+                date,
+                lines,
+                held: false,
+            })
+            .collect(),
         held,
         uses: uses.into_values().collect(),
         unproven: false,

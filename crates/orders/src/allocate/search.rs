@@ -10,7 +10,12 @@ use crate::world::World;
 
 /// Serves `order` from `stock` alone and takes its units.
 pub(super) fn grant(world: &World<'_>, stock: &mut Stock, order: usize) -> Grant {
-    let mut question = Question { world, stock, others: &[], proven: true };
+    let mut question = Question {
+        world,
+        stock,
+        others: &[],
+        proven: true,
+    };
     let mut grant = question.best(order);
     let proven = question.proven;
     let mut asks: Vec<Ask> = grant.asks.clone();
@@ -18,7 +23,9 @@ pub(super) fn grant(world: &World<'_>, stock: &mut Stock, order: usize) -> Grant
     let (uses, settled) = settle(world, stock, asks);
     grant.unproven = !(proven && settled);
     for used in uses {
-        let takes = stock.take(world, &used, false).or_else(|| stock.take(world, &used, true));
+        let takes = stock
+            .take(world, &used, false)
+            .or_else(|| stock.take(world, &used, true));
         match takes {
             Some(takes) => grant.uses.push((used, takes)),
             None => grant.unproven = true,
@@ -32,11 +39,17 @@ pub(super) fn settle(world: &World<'_>, stock: &Stock, asks: Vec<Ask>) -> (Vec<U
     if asks.is_empty() {
         return (Vec::new(), true);
     }
-    let shape = Shape { policies: false, efficiency: false, by_date: true };
+    let shape = Shape {
+        policies: false,
+        efficiency: false,
+        by_date: true,
+    };
     let mut model = Model::new(world, stock, asks, shape);
     model.add_churn();
     let found = model.search.feasible(LIMITS);
-    let Some(mut x) = found.x else { return (Vec::new(), false) };
+    let Some(mut x) = found.x else {
+        return (Vec::new(), false);
+    };
     let goals: [Expr; 4] = [
         model.term(Term::Assembled),
         model.lateness(),
@@ -105,12 +118,23 @@ impl Question<'_> {
     }
 
     fn whole_order(&mut self, order: usize) -> Grant {
-        let lines: Vec<(i64, i64)> =
-            self.world.orders[order].lines.iter().map(|line| (line.qty, line.qty)).collect();
+        let lines: Vec<(i64, i64)> = self.world.orders[order]
+            .lines
+            .iter()
+            .map(|line| (line.qty, line.qty))
+            .collect();
         for date in self.days(order) {
-            let ask = Ask { order, date, lines: lines.clone(), held: false };
+            let ask = Ask {
+                order,
+                date,
+                lines: lines.clone(),
+                held: false,
+            };
             if self.possible(vec![ask.clone()]) {
-                return Grant { asks: vec![ask], ..Grant::default() };
+                return Grant {
+                    asks: vec![ask],
+                    ..Grant::default()
+                };
             }
         }
         let mut grant = Grant::default();
@@ -122,8 +146,11 @@ impl Question<'_> {
     }
 
     fn whole_lines(&mut self, order: usize) -> Grant {
-        let wanted: Vec<i64> =
-            self.world.orders[order].lines.iter().map(|line| line.qty).collect();
+        let wanted: Vec<i64> = self.world.orders[order]
+            .lines
+            .iter()
+            .map(|line| line.qty)
+            .collect();
         let mut grant = Grant::default();
         let mut undated = vec![0; wanted.len()];
         for (line, &qty) in wanted.iter().enumerate() {
@@ -135,7 +162,12 @@ impl Question<'_> {
                     None => {
                         let mut lines = vec![(0, 0); wanted.len()];
                         lines[line] = (qty, qty);
-                        asks.push(Ask { order, date, lines, held: false });
+                        asks.push(Ask {
+                            order,
+                            date,
+                            lines,
+                            held: false,
+                        });
                     }
                 }
                 if self.possible(asks.clone()) {
@@ -155,8 +187,11 @@ impl Question<'_> {
     }
 
     fn anything(&mut self, order: usize) -> Grant {
-        let mut left: Vec<i64> =
-            self.world.orders[order].lines.iter().map(|line| line.qty).collect();
+        let mut left: Vec<i64> = self.world.orders[order]
+            .lines
+            .iter()
+            .map(|line| line.qty)
+            .collect();
         let mut grant = Grant::default();
         for date in self.days(order) {
             if left.iter().all(|&qty| qty == 0) {
@@ -168,7 +203,12 @@ impl Question<'_> {
                     *left -= given;
                 }
                 let lines = given.into_iter().map(|qty| (qty, qty)).collect();
-                grant.asks.push(Ask { order, date, lines, held: false });
+                grant.asks.push(Ask {
+                    order,
+                    date,
+                    lines,
+                    held: false,
+                });
             }
         }
         grant
@@ -179,7 +219,12 @@ impl Question<'_> {
         let given = self.fill(order, date, true, &open, &grant.asks);
         if given.iter().any(|&qty| qty > 0) {
             let lines = given.into_iter().map(|qty| (qty, qty)).collect();
-            grant.held = Some(Ask { order, date, lines, held: true });
+            grant.held = Some(Ask {
+                order,
+                date,
+                lines,
+                held: true,
+            });
         }
     }
 
@@ -193,7 +238,12 @@ impl Question<'_> {
         fixed: &[Ask],
     ) -> Vec<i64> {
         let lines = open.iter().map(|&qty| (0, qty)).collect();
-        let mut mine = vec![Ask { order, date, lines, held }];
+        let mut mine = vec![Ask {
+            order,
+            date,
+            lines,
+            held,
+        }];
         mine.extend(fixed.iter().cloned());
         let mut model = self.model(mine);
         let found = model.search.feasible(LIMITS);
@@ -209,13 +259,19 @@ impl Question<'_> {
         let full = (0..open.len()).all(|line| model.shipped(0, line, &x) == open[line]);
         for (line, &qty) in open.iter().enumerate() {
             if !full && model.shipped(0, line, &x) < qty {
-                let more: Expr = model.line(0, line).into_iter().map(|(v, _)| (v, -1)).collect();
+                let more: Expr = model
+                    .line(0, line)
+                    .into_iter()
+                    .map(|(v, _)| (v, -1))
+                    .collect();
                 model.maximise(more, &mut x);
             }
             let best = model.shipped(0, line, &x);
             model.set_line(0, line, best, best);
         }
-        let given = (0..open.len()).map(|line| model.shipped(0, line, &x)).collect();
+        let given = (0..open.len())
+            .map(|line| model.shipped(0, line, &x))
+            .collect();
         let proven = model.proven;
         self.proven &= proven;
         given

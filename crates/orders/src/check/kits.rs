@@ -27,21 +27,33 @@ impl Judge<'_> {
                     continue;
                 };
                 if kit.qty <= 0 || i128::from(kit.qty) % i128::from(bom.yields.max(1)) != 0 {
-                    wrong.push(format!("{}: {} of {} is no run", shipment.order, kit.qty, kit.sku));
+                    wrong.push(format!(
+                        "{}: {} of {} is no run",
+                        shipment.order, kit.qty, kit.sku
+                    ));
                 }
                 let runs = i128::from(kit.qty) / i128::from(bom.yields.max(1));
                 for line in &bom.lines {
                     *need.entry(&line.sku).or_default() += runs * i128::from(line.qty);
                     // Components are ready before their kit.
-                    let later = shipment.assemble[i..].iter().any(|other| other.sku == line.sku);
+                    let later = shipment.assemble[i..]
+                        .iter()
+                        .any(|other| other.sku == line.sku);
                     if later {
-                        wrong.push(format!("{}: {} before {}", shipment.order, kit.sku, line.sku));
+                        wrong.push(format!(
+                            "{}: {} before {}",
+                            shipment.order, kit.sku, line.sku
+                        ));
                     }
                 }
                 *made.entry(&kit.sku).or_default() += i128::from(kit.qty);
             }
-            let skus: Vec<&str> =
-                need.keys().chain(taken.keys()).chain(made.keys()).copied().collect();
+            let skus: Vec<&str> = need
+                .keys()
+                .chain(taken.keys())
+                .chain(made.keys())
+                .copied()
+                .collect();
             for sku in skus {
                 let of = |map: &BTreeMap<&str, i128>| map.get(sku).copied().unwrap_or(0);
                 let over = of(&taken) + of(&made) - of(&need);

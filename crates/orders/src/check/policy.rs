@@ -53,7 +53,10 @@ impl Judge<'_> {
                     say("ships too small a share");
                 }
                 let whole = |id: &str, qty: i128| {
-                    order.lines.iter().any(|line| line.id == id && i128::from(line.qty) == qty)
+                    order
+                        .lines
+                        .iter()
+                        .any(|line| line.id == id && i128::from(line.qty) == qty)
                 };
                 let lines_whole = units.iter().all(|(id, &qty)| whole(id, qty));
                 match order.complete {
@@ -67,9 +70,15 @@ impl Judge<'_> {
         }
         if self.plan.op != Op::Allocate {
             for loc in &self.input.locations {
-                let here = self.plan.shipments.iter().filter(|shipment| shipment.loc == loc.id);
-                let units: i128 =
-                    here.flat_map(|s| &s.lines).map(|line| i128::from(line.qty)).sum();
+                let here = self
+                    .plan
+                    .shipments
+                    .iter()
+                    .filter(|shipment| shipment.loc == loc.id);
+                let units: i128 = here
+                    .flat_map(|s| &s.lines)
+                    .map(|line| i128::from(line.qty))
+                    .sum();
                 if loc.capacity.is_some_and(|most| units > i128::from(most)) {
                     wrong.push(format!("{} ships {units} units", loc.id));
                 }

@@ -24,8 +24,7 @@ impl<'a> Judge<'a> {
         }
         for shipment in &self.plan.shipments {
             for take in &shipment.takes {
-                let left =
-                    by_order.entry((&shipment.order, &take.node)).or_default();
+                let left = by_order.entry((&shipment.order, &take.node)).or_default();
                 *left -= i128::from(take.qty);
                 if *left < 0 {
                     let name = format!("{} takes more of `{}`", shipment.order, take.node);
@@ -41,8 +40,7 @@ impl<'a> Judge<'a> {
         let mut shipped: HashMap<(&str, &str), i128> = HashMap::new();
         for shipment in &self.plan.shipments {
             for line in &shipment.lines {
-                *shipped.entry((&shipment.order, &line.line)).or_default() +=
-                    i128::from(line.qty);
+                *shipped.entry((&shipment.order, &line.line)).or_default() += i128::from(line.qty);
             }
         }
         let mut short: HashMap<(&str, &str), i128> = HashMap::new();
@@ -55,7 +53,10 @@ impl<'a> Judge<'a> {
                     && reason.line.as_deref() == Some(&line.line)
             });
             if line.qty <= 0 || !reason {
-                wrong.push(("I15", format!("{} of {}/{}", line.qty, line.order, line.line)));
+                wrong.push((
+                    "I15",
+                    format!("{} of {}/{}", line.qty, line.order, line.line),
+                ));
             }
         }
         for order in &self.input.orders {
@@ -72,9 +73,19 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 let sum = self.claims_of(&order.id, &line.id, &line.sku);
-                let alone = order.lines.iter().filter(|other| other.sku == line.sku).count() == 1;
+                let alone = order
+                    .lines
+                    .iter()
+                    .filter(|other| other.sku == line.sku)
+                    .count()
+                    == 1;
                 let all = alone && sum.min(open) + short != open.max(0);
-                if all && order.lines.iter().all(|l| !self.boms.contains_key(l.sku.as_str())) {
+                if all
+                    && order
+                        .lines
+                        .iter()
+                        .all(|l| !self.boms.contains_key(l.sku.as_str()))
+                {
                     let text = format!("{sum} claimed, {short} short of {open}");
                     wrong.push(("I1", format!("{}/{}: {text}", order.id, line.id)));
                 }
@@ -98,16 +109,28 @@ impl<'a> Judge<'a> {
     /// I3: hard claims stand, but for units that are gone, latest made first.
     pub(super) fn hard_claims(&mut self) {
         let hard = |claims: &'a [Allocation]| -> Vec<&'a Allocation> {
-            claims.iter().filter(|claim| claim.strength == Strength::Hard).collect()
+            claims
+                .iter()
+                .filter(|claim| claim.strength == Strength::Hard)
+                .collect()
         };
         let mut before = hard(&self.input.allocations);
         before.sort_by_key(|claim| (claim.made, &claim.id));
-        let mut left: HashMap<&str, i128> =
-            self.nodes.iter().map(|(id, node)| (*id, node.free)).collect();
-        let after: HashMap<&str, i64> =
-            hard(&self.plan.claims).iter().map(|claim| (claim.id.as_str(), claim.qty)).collect();
-        let broken: HashMap<&str, i64> =
-            self.plan.broken.iter().map(|broken| (broken.id.as_str(), broken.qty)).collect();
+        let mut left: HashMap<&str, i128> = self
+            .nodes
+            .iter()
+            .map(|(id, node)| (*id, node.free))
+            .collect();
+        let after: HashMap<&str, i64> = hard(&self.plan.claims)
+            .iter()
+            .map(|claim| (claim.id.as_str(), claim.qty))
+            .collect();
+        let broken: HashMap<&str, i64> = self
+            .plan
+            .broken
+            .iter()
+            .map(|broken| (broken.id.as_str(), broken.qty))
+            .collect();
         let mut wrong = Vec::new();
         let count = before.len();
         for claim in before {
@@ -117,7 +140,10 @@ impl<'a> Judge<'a> {
             let now = i128::from(after.get(claim.id.as_str()).copied().unwrap_or(0));
             let lost = i128::from(broken.get(claim.id.as_str()).copied().unwrap_or(0));
             if now != kept || lost != i128::from(claim.qty) - kept {
-                wrong.push(format!("`{}` must keep {kept}, keeps {now}, lost {lost}", claim.id));
+                wrong.push(format!(
+                    "`{}` must keep {kept}, keeps {now}, lost {lost}",
+                    claim.id
+                ));
             }
         }
         if after.len() > count {
@@ -128,29 +154,48 @@ impl<'a> Judge<'a> {
 
     /// I4: a soft unit that an order needs goes to nobody behind it.
     pub(super) fn soft_moves(&mut self) {
-        let place: HashMap<&str, usize> =
-            self.plan.sequence.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
+        let place: HashMap<&str, usize> = self
+            .plan
+            .sequence
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (id.as_str(), i))
+            .collect();
         let mut held: BTreeMap<(&str, &str), i128> = BTreeMap::new();
-        for claim in self.input.allocations.iter().filter(|c| c.strength == Strength::Soft) {
+        for claim in self
+            .input
+            .allocations
+            .iter()
+            .filter(|c| c.strength == Strength::Soft)
+        {
             if claim.expires.is_none_or(|day| day > self.input.now) {
                 *held.entry((&claim.node, &claim.order)).or_default() += i128::from(claim.qty);
             }
         }
         let mut now: BTreeMap<(&str, &str), i128> = BTreeMap::new();
-        for claim in self.plan.claims.iter().filter(|c| c.strength == Strength::Soft) {
+        for claim in self
+            .plan
+            .claims
+            .iter()
+            .filter(|c| c.strength == Strength::Soft)
+        {
             *now.entry((&claim.node, &claim.order)).or_default() += i128::from(claim.qty);
         }
         let mut wrong = Vec::new();
         for (&(node, owner), &before) in &held {
             let kept = now.get(&(node, owner)).copied().unwrap_or(0);
-            let Some(&owner_place) = place.get(owner) else { continue };
+            let Some(&owner_place) = place.get(owner) else {
+                continue;
+            };
             if kept >= before || !self.loses(owner, node) {
                 continue;
             }
             for (&(_, other), &has) in now.range((node, "")..).take_while(|x| x.0.0 == node) {
                 let had = held.get(&(node, other)).copied().unwrap_or(0);
                 if other != owner && has > had && place.get(other) > Some(&owner_place) {
-                    wrong.push(format!("`{node}` left {owner} for {other}, which is behind"));
+                    wrong.push(format!(
+                        "`{node}` left {owner} for {other}, which is behind"
+                    ));
                 }
             }
         }
@@ -159,7 +204,9 @@ impl<'a> Judge<'a> {
 
     /// Whether `owner` is short of what `node` holds and could have used it by its own rules.
     fn loses(&self, owner: &str, node: &str) -> bool {
-        let Some(order) = self.orders.get(owner) else { return false };
+        let Some(order) = self.orders.get(owner) else {
+            return false;
+        };
         let unit = &self.nodes[node];
         let date = order.not_before.map_or(unit.date, |day| day.max(unit.date));
         let strict = self.input.config.hold_no_date == HoldNoDate::Strict;
@@ -169,11 +216,18 @@ impl<'a> Judge<'a> {
             || order.complete != Complete::None && self.plan.op != Op::Allocate
             || self.plan.op == Op::Split
             || unit.expiry.is_some()
-            || order.ship_from.as_ref().is_some_and(|list| !list.iter().any(|l| l == unit.loc))
+            || order
+                .ship_from
+                .as_ref()
+                .is_some_and(|list| !list.iter().any(|l| l == unit.loc))
             || date.number() > self.input.now.number() + self.input.config.horizon_days as i32;
         let missing = order.lines.iter().any(|line| {
             line.sku == unit.sku
-                && self.plan.short.iter().any(|s| s.order == owner && s.line == line.id)
+                && self
+                    .plan
+                    .short
+                    .iter()
+                    .any(|s| s.order == owner && s.line == line.id)
         });
         unit.usable && missing && !own_rules
     }
@@ -231,14 +285,24 @@ impl<'a> Judge<'a> {
         let node = &self.nodes[id];
         let day = |day: Option<crate::day::Day>| day.map_or(i32::MAX, |day| day.number());
         let set = self.input.items.iter().find(|item| item.sku == node.sku);
-        let expires =
-            || self.input.lots.iter().any(|lot| lot.sku == node.sku && lot.expiry.is_some());
+        let expires = || {
+            self.input
+                .lots
+                .iter()
+                .any(|lot| lot.sku == node.sku && lot.expiry.is_some())
+        };
         match set.and_then(|item| item.rotation) {
             Some(Rotation::Any) => None,
             Some(Rotation::Fefo) => Some((day(node.expiry), day(node.received), id)),
             None if expires() => Some((day(node.expiry), day(node.received), id)),
             // By age alone, units that expire may have to be passed so that a stricter order gets its share.
-            _ if self.nodes.values().any(|n| n.sku == node.sku && n.expiry.is_some()) => None,
+            _ if self
+                .nodes
+                .values()
+                .any(|n| n.sku == node.sku && n.expiry.is_some()) =>
+            {
+                None
+            }
             Some(Rotation::Fifo) | None => Some((day(node.received), 0, id)),
         }
     }

@@ -55,8 +55,11 @@ impl Program {
 
     /// Whether `x` keeps every bound and row, exactly.
     pub fn admits(&self, x: &[i64]) -> bool {
-        let boxed =
-            x.iter().zip(&self.lo).zip(&self.hi).all(|((x, lo), hi)| lo <= x && x <= hi);
+        let boxed = x
+            .iter()
+            .zip(&self.lo)
+            .zip(&self.hi)
+            .all(|((x, lo), hi)| lo <= x && x <= hi);
         boxed
             && self.rows.iter().all(|row| {
                 let activity = value(&row.terms, x);
@@ -67,7 +70,10 @@ impl Program {
 
 /// The exact value of `terms` at `x`.
 pub(crate) fn value(terms: &[(usize, i64)], x: &[i64]) -> i128 {
-    terms.iter().map(|&(v, a)| i128::from(a) * i128::from(x[v])).sum()
+    terms
+        .iter()
+        .map(|&(v, a)| i128::from(a) * i128::from(x[v]))
+        .sum()
 }
 
 /// Sums coefficients of equal variables and drops zeros.

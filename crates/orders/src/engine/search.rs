@@ -94,7 +94,10 @@ impl Search {
         any: bool,
     ) -> Found {
         self.simplex.set_objective(objective);
-        let step = objective.iter().fold(0i128, |g, &(_, c)| gcd(g, i128::from(c).abs())).max(1);
+        let step = objective
+            .iter()
+            .fold(0i128, |g, &(_, c)| gcd(g, i128::from(c).abs()))
+            .max(1);
         let best = incumbent
             .filter(|x| self.program.admits(x))
             .map(|x| (value(objective, &x), x));
@@ -110,7 +113,10 @@ impl Search {
         if !(any && tree.best.is_some()) {
             self.descend(&mut tree, 0);
         }
-        Found { x: tree.best.map(|(_, x)| x), proven: tree.proven }
+        Found {
+            x: tree.best.map(|(_, x)| x),
+            proven: tree.proven,
+        }
     }
 
     fn descend(&mut self, tree: &mut Tree<'_>, depth: u32) {

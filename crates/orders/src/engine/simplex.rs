@@ -128,7 +128,11 @@ impl Simplex {
 
     fn at(&self, column: usize) -> f64 {
         let v = self.nonbasic[column];
-        if self.at_upper[column] { self.hi[v] as f64 } else { self.lo[v] as f64 }
+        if self.at_upper[column] {
+            self.hi[v] as f64
+        } else {
+            self.lo[v] as f64
+        }
     }
 
     fn place(&mut self) {
@@ -150,7 +154,9 @@ impl Simplex {
 
     /// The objective at the present vertex.
     pub fn objective_value(&self) -> f64 {
-        (0..self.vars).map(|column| self.reduced[column] * self.at(column)).sum()
+        (0..self.vars)
+            .map(|column| self.reduced[column] * self.at(column))
+            .sum()
     }
 
     /// Values of the variables at the present vertex.
@@ -286,7 +292,11 @@ impl Simplex {
         let vars = self.vars;
         let p = self.tableau[row * vars + column];
         let leaving = self.basic[row];
-        let target = if up { self.lo[leaving] } else { self.hi[leaving] } as f64;
+        let target = if up {
+            self.lo[leaving]
+        } else {
+            self.hi[leaving]
+        } as f64;
         let step = (target - self.beta[row]) / p;
         for i in 0..self.rows {
             self.beta[i] += self.tableau[i * vars + column] * step;
@@ -383,8 +393,11 @@ impl Simplex {
     }
 
     fn combined_range(&self, multipliers: &[i128]) -> (i128, i128) {
-        let mut coefficients: Vec<i128> =
-            self.column_sums(multipliers).into_iter().map(|sum| -sum).collect();
+        let mut coefficients: Vec<i128> = self
+            .column_sums(multipliers)
+            .into_iter()
+            .map(|sum| -sum)
+            .collect();
         for &(v, c) in &self.objective {
             coefficients[v] += i128::from(c) << SHIFT;
         }
@@ -419,5 +432,9 @@ fn rounded(multiplier: f64) -> i128 {
     let scaled = multiplier * (1u64 << SHIFT) as f64;
     // Beyond this nothing is gained, and products stay inside 128 bits.
     const LARGEST: f64 = 1e22;
-    if scaled.is_finite() { scaled.clamp(-LARGEST, LARGEST).round() as i128 } else { 0 }
+    if scaled.is_finite() {
+        scaled.clamp(-LARGEST, LARGEST).round() as i128
+    } else {
+        0
+    }
 }

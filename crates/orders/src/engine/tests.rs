@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use super::program::{Program, value};
 use super::search::{Limits, Search};
 
-const LIMITS: Limits = Limits { nodes: 20_000, work: 200_000_000 };
+const LIMITS: Limits = Limits {
+    nodes: 20_000,
+    work: 200_000_000,
+};
 
 fn brute(program: &Program, objective: &[(usize, i64)]) -> Option<i128> {
     let mut x = program.lo.clone();

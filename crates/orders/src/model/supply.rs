@@ -17,14 +17,15 @@ pub(super) struct Reach<'w> {
 }
 
 impl<'w> Reach<'w> {
-    pub fn new(
-        world: &'w World<'w>,
-        free: &'w [i64],
-        order: usize,
-        loc: usize,
-        date: i32,
-    ) -> Self {
-        Self { world, free, order, loc, date, known: HashMap::new() }
+    pub fn new(world: &'w World<'w>, free: &'w [i64], order: usize, loc: usize, date: i32) -> Self {
+        Self {
+            world,
+            free,
+            order,
+            loc,
+            date,
+            known: HashMap::new(),
+        }
     }
 
     /// Finished units and whole kits.
@@ -58,8 +59,14 @@ impl<'w> Reach<'w> {
     /// Runs of the bill of `sku` that components allow.
     pub fn runs(&mut self, sku: usize) -> i64 {
         let world = self.world;
-        let Some(bill) = &world.bills.of[sku] else { return 0 };
-        bill.lines.iter().map(|&(component, qty)| self.most(component) / qty).min().unwrap_or(0)
+        let Some(bill) = &world.bills.of[sku] else {
+            return 0;
+        };
+        bill.lines
+            .iter()
+            .map(|&(component, qty)| self.most(component) / qty)
+            .min()
+            .unwrap_or(0)
     }
 }
 
@@ -68,7 +75,11 @@ pub(crate) fn own_claims<'w>(
     world: &'w World<'_>,
     order: usize,
 ) -> impl Iterator<Item = &'w crate::claims::Hard> {
-    let indices = world.claims.hard_of.get(&order).map_or(&[][..], |list| list.as_slice());
+    let indices = world
+        .claims
+        .hard_of
+        .get(&order)
+        .map_or(&[][..], |list| list.as_slice());
     indices.iter().map(|&i| &world.claims.hard[i])
 }
 
@@ -98,7 +109,10 @@ impl Model<'_> {
                 for (node, qty) in mine {
                     let var = program.var(0, qty, 0);
                     sku.private.push((node, var));
-                    by_node.entry((slot.order, node)).or_default().push((var, 1));
+                    by_node
+                        .entry((slot.order, node))
+                        .or_default()
+                        .push((var, 1));
                 }
                 if !sku.private.is_empty() {
                     let mut terms = sku.take.clone();
@@ -108,8 +122,10 @@ impl Model<'_> {
             }
         }
         for (&(order, node), terms) in &by_node {
-            let held: i64 =
-                own_claims(world, order).filter(|hard| hard.node == node).map(|h| h.qty).sum();
+            let held: i64 = own_claims(world, order)
+                .filter(|hard| hard.node == node)
+                .map(|h| h.qty)
+                .sum();
             program.row(terms.clone(), None, Some(held));
         }
         self.covered(program, &by_node);
@@ -160,7 +176,11 @@ impl Model<'_> {
                 let mut terms = sku.take.clone();
                 terms.extend(sku.private.iter().map(|&(_, var)| (var, -1)));
                 let shelf = self.world.orders[slot.order].shelf;
-                let demand = Demand { date: slot.date, shelf, terms: tidy(terms) };
+                let demand = Demand {
+                    date: slot.date,
+                    shelf,
+                    terms: tidy(terms),
+                };
                 demands.entry((sku.sku, slot.loc)).or_default().push(demand);
             }
         }
@@ -179,14 +199,21 @@ impl Model<'_> {
         by_date: bool,
     ) {
         let world = self.world;
-        let nodes: Vec<usize> =
-            world.at(sku, loc).iter().copied().filter(|&node| free[node] > 0).collect();
+        let nodes: Vec<usize> = world
+            .at(sku, loc)
+            .iter()
+            .copied()
+            .filter(|&node| free[node] > 0)
+            .collect();
         // Slots that may use the same nodes are one class.
         let mut classes: BTreeMap<Vec<usize>, Expr> = BTreeMap::new();
         for demand in demands {
             let mut set = nodes.clone();
             set.retain(|&node| world.serves(node, demand.date, demand.shelf));
-            classes.entry(set).or_default().extend(demand.terms.iter().copied());
+            classes
+                .entry(set)
+                .or_default()
+                .extend(demand.terms.iter().copied());
         }
         let dates = |set: &[usize]| {
             let mut dates: Vec<i32> = set.iter().map(|&node| world.nodes[node].date).collect();
@@ -196,8 +223,9 @@ impl Model<'_> {
         };
         let mut sets: Vec<&Vec<usize>> = classes.keys().collect();
         sets.sort_by_key(|set| set.len());
-        let chain =
-            sets.windows(2).all(|pair| pair[0].iter().all(|node| pair[1].contains(node)));
+        let chain = sets
+            .windows(2)
+            .all(|pair| pair[0].iter().all(|node| pair[1].contains(node)));
         let split_dates = by_date && sets.last().is_some_and(|set| dates(set) > 1);
         if chain && !split_dates {
             let mut terms = Expr::new();
@@ -211,9 +239,14 @@ impl Model<'_> {
         }
         if by_date && !split_dates {
             // All units of the place are there on one day: its takes stand for themselves.
-            let day = nodes.first().map_or(0, |&node| i64::from(world.nodes[node].date - world.now));
+            let day = nodes
+                .first()
+                .map_or(0, |&node| i64::from(world.nodes[node].date - world.now));
             if day > 0 {
-                let terms: Expr = demands.iter().flat_map(|d| d.terms.iter().copied()).collect();
+                let terms: Expr = demands
+                    .iter()
+                    .flat_map(|d| d.terms.iter().copied())
+                    .collect();
                 let (_, most) = program.range(&terms);
                 let units: i64 = nodes.iter().map(|&node| free[node]).sum();
                 let sum = program.var(0, most.min(units), 0);

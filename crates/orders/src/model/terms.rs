@@ -12,7 +12,11 @@ impl Model<'_> {
         let lines = &self.world.orders[self.asks[ask].order].lines;
         let mut terms = Expr::new();
         for (line, info) in lines.iter().enumerate() {
-            terms.extend(self.line(ask, line).into_iter().map(|(x, _)| (x, -info.weight)));
+            terms.extend(
+                self.line(ask, line)
+                    .into_iter()
+                    .map(|(x, _)| (x, -info.weight)),
+            );
         }
         terms
     }
@@ -66,11 +70,7 @@ impl Model<'_> {
     }
 
     /// A variable for each reserve that the slots can eat.
-    pub(super) fn reserves(
-        &mut self,
-        program: &mut Program,
-        taken: &HashMap<(usize, usize), i64>,
-    ) {
+    pub(super) fn reserves(&mut self, program: &mut Program, taken: &HashMap<(usize, usize), i64>) {
         for &(sku, loc, reserve) in &self.world.reserves {
             let mut terms: Expr = self
                 .slots
@@ -101,16 +101,28 @@ impl Model<'_> {
     }
 
     /// A variable for each soft claim that the slots could move; a lower estimate where a place has several nodes.
-    pub(super) fn moved(&mut self, program: &mut Program) {
+    /// `summed` counts claims of one order on one node together: the specification's term takes each alone, and so
+    /// does not see when one of two is given up.
+    pub(super) fn moved(&mut self, program: &mut Program, summed: bool) {
         let world = self.world;
         let mut places: BTreeMap<(usize, usize, usize), Vec<(usize, i64)>> = BTreeMap::new();
         for soft in &world.claims.soft {
             let node = &world.nodes[soft.node];
             let place = (soft.order, node.sku, node.loc);
-            places.entry(place).or_default().push((soft.node, soft.qty));
+            let claims = places.entry(place).or_default();
+            match claims
+                .iter_mut()
+                .find(|claim| summed && claim.0 == soft.node)
+            {
+                Some(claim) => claim.1 += soft.qty,
+                None => claims.push((soft.node, soft.qty)),
+            }
         }
         for ((order, sku, loc), claims) in places {
-            let slots = self.slots.iter().filter(|slot| slot.order == order && slot.loc == loc);
+            let slots = self
+                .slots
+                .iter()
+                .filter(|slot| slot.order == order && slot.loc == loc);
             let takes: Expr = slots
                 .flat_map(|slot| &slot.skus)
                 .filter(|vars| vars.sku == sku)

@@ -9,8 +9,9 @@ impl Explainer<'_> {
     /// Why not one more unit of the kit `sku` can be built for `order`.
     pub(super) fn kit_obstacle(&self, order: usize, sku: usize, short: i64) -> (Code, String) {
         let info = &self.world.orders[order];
-        let places: Vec<usize> =
-            (0..self.world.places.len()).filter(|&loc| info.from[loc]).collect();
+        let places: Vec<usize> = (0..self.world.places.len())
+            .filter(|&loc| info.from[loc])
+            .collect();
         let name = self.world.skus[sku];
         let mut nearest: Option<(i64, usize, usize)> = None;
         for &loc in &places {
@@ -18,7 +19,11 @@ impl Explainer<'_> {
             let Some((&component, &lack)) = missing.iter().next() else {
                 let node = self.world.at(sku, loc).first().copied();
                 let code = node.map_or(Code::MaxShipments, |node| self.own_rule(order, node));
-                let code = if node.is_none() { self.rule_at(order, loc) } else { code };
+                let code = if node.is_none() {
+                    self.rule_at(order, loc)
+                } else {
+                    code
+                };
                 return (code, self.rule_text(code, order, short, name));
             };
             let sum: i64 = missing.values().sum();
@@ -65,17 +70,26 @@ impl Explainer<'_> {
         let world = self.world;
         let info = &world.orders[order];
         let free = |sku: usize| -> i64 {
-            let nodes = places.iter().flat_map(|&loc| world.at(sku, loc)).filter(|&&node| {
-                let n = &world.nodes[node];
-                let date = if self.later() { n.date.max(info.start) } else { world.now };
-                world.serves(node, date, info.shelf)
-            });
+            let nodes = places
+                .iter()
+                .flat_map(|&loc| world.at(sku, loc))
+                .filter(|&&node| {
+                    let n = &world.nodes[node];
+                    let date = if self.later() {
+                        n.date.max(info.start)
+                    } else {
+                        world.now
+                    };
+                    world.serves(node, date, info.shelf)
+                });
             nodes.map(|&node| self.left[node]).sum()
         };
         let mut need = BTreeMap::from([(sku, 1i64)]);
         let mut missing = BTreeMap::new();
         for &sku in &world.bills.closure(std::iter::once(sku)) {
-            let Some(qty) = need.remove(&sku) else { continue };
+            let Some(qty) = need.remove(&sku) else {
+                continue;
+            };
             let lack = (qty - free(sku)).max(0);
             match &world.bills.of[sku] {
                 _ if lack == 0 => {}

@@ -38,7 +38,10 @@ impl Explainer<'_> {
             Code::ShipFrom => {
                 let list: Vec<String> = chunks.iter().take(NAMES_MAX).map(at).collect();
                 let id = self.world.orders[order].id;
-                format!("{} holds {name}, and {id} may not ship from there", list.join(", "))
+                format!(
+                    "{} holds {name}, and {id} may not ship from there",
+                    list.join(", ")
+                )
             }
             _ => self.rule_text(code, order, qty, name),
         }
@@ -52,10 +55,15 @@ impl Explainer<'_> {
                 info.id, info.units_min
             ),
             Code::CompleteLine => format!("{qty} of {name} are there, and the line ships in full"),
-            Code::CompleteOrder => format!("{qty} of {name} are there, and the order ships in full"),
+            Code::CompleteOrder => {
+                format!("{qty} of {name} are there, and the order ships in full")
+            }
             Code::MaxShipments => {
                 let left = info.shipments_left.unwrap_or(0);
-                format!("{} may have {left} more shipments, and these units need another", info.id)
+                format!(
+                    "{} may have {left} more shipments, and these units need another",
+                    info.id
+                )
             }
             Code::Capacity => format!("the location of {qty} of {name} ships no more today"),
             Code::NotBefore => {
@@ -89,6 +97,10 @@ impl Explainer<'_> {
         let more = names.len().saturating_sub(NAMES_MAX);
         names.truncate(NAMES_MAX);
         let list = names.join(", ");
-        if more > 0 { format!("{list} and {more} more") } else { list }
+        if more > 0 {
+            format!("{list} and {more} more")
+        } else {
+            list
+        }
     }
 }

@@ -21,11 +21,21 @@ pub(crate) fn improve(
 ) -> Part {
     let start: Vec<Use> = baseline.uses.iter().map(|(used, _)| used.clone()).collect();
     // A rough count of the program before it is built: about one row and one variable per line and location.
-    let lines: usize = group.iter().map(|&order| world.orders[order].closure.len()).sum();
+    let lines: usize = group
+        .iter()
+        .map(|&order| world.orders[order].closure.len())
+        .sum();
     let size = lines * world.places.len();
     if size * size * 2 <= CELLS_MAX {
-        let shape = Shape { policies: true, efficiency: true, by_date: false };
-        let asks = group.iter().map(|&order| single::ask(world, order)).collect();
+        let shape = Shape {
+            policies: true,
+            efficiency: true,
+            by_date: false,
+        };
+        let asks = group
+            .iter()
+            .map(|&order| single::ask(world, order))
+            .collect();
         let mut model = Model::new(world, stock, asks, shape);
         let cells = model.search.program.lo.len() * model.search.program.rows.len();
         if cells <= 3 * CELLS_MAX
@@ -42,14 +52,22 @@ pub(crate) fn improve(
             } else {
                 "branch and bound over the wave, stopped at its node limit".to_owned()
             };
-            return Part { uses: model.uses(&x), exact: model.proven, engine };
+            return Part {
+                uses: model.uses(&x),
+                exact: model.proven,
+                engine,
+            };
         }
     }
     match scale {
         Some(scale) => wave::improve(world, stock, scale, group, baseline),
         None => {
             let engine = "orders one after another".to_owned();
-            Part { uses: start, exact: false, engine }
+            Part {
+                uses: start,
+                exact: false,
+                engine,
+            }
         }
     }
 }
@@ -68,10 +86,16 @@ pub(crate) fn serve_all(model: &mut Model<'_>, count: usize, x: &mut Vec<i64>) {
 /// Gives order `ask` its best service, keeping what is fixed already.
 fn serve(model: &mut Model<'_>, ask: usize, x: &mut Vec<i64>) {
     let order = model.order(ask);
-    let lines: Vec<(i64, i64)> =
-        model.world.orders[order].lines.iter().map(|line| (line.qty, line.weight)).collect();
+    let lines: Vec<(i64, i64)> = model.world.orders[order]
+        .lines
+        .iter()
+        .map(|line| (line.qty, line.weight))
+        .collect();
     let full = |model: &Model<'_>, x: &[i64]| {
-        lines.iter().enumerate().all(|(i, &(qty, _))| model.shipped(ask, i, x) == qty)
+        lines
+            .iter()
+            .enumerate()
+            .all(|(i, &(qty, _))| model.shipped(ask, i, x) == qty)
     };
     if !full(model, x) {
         let unfilled = model.unfilled(ask);
@@ -80,7 +104,11 @@ fn serve(model: &mut Model<'_>, ask: usize, x: &mut Vec<i64>) {
     let complete = full(model, x);
     for (line, &(qty, weight)) in lines.iter().enumerate() {
         if !complete && weight > 0 && model.shipped(ask, line, x) < qty {
-            let more: Expr = model.line(ask, line).into_iter().map(|(v, _)| (v, -1)).collect();
+            let more: Expr = model
+                .line(ask, line)
+                .into_iter()
+                .map(|(v, _)| (v, -1))
+                .collect();
             model.maximise(more, x);
         }
         if weight > 0 {

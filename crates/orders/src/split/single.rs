@@ -23,12 +23,25 @@ pub(crate) fn best(
 
 /// Today's ask of an order: any part of each line.
 pub(crate) fn ask(world: &World<'_>, order: usize) -> Ask {
-    let lines = world.orders[order].lines.iter().map(|line| (0, line.qty)).collect();
-    Ask { order, date: world.now, lines, held: false }
+    let lines = world.orders[order]
+        .lines
+        .iter()
+        .map(|line| (0, line.qty))
+        .collect();
+    Ask {
+        order,
+        date: world.now,
+        lines,
+        held: false,
+    }
 }
 
 fn search(world: &World<'_>, stock: &Stock, order: usize) -> (Vec<Use>, bool) {
-    let shape = Shape { policies: true, efficiency: true, by_date: false };
+    let shape = Shape {
+        policies: true,
+        efficiency: true,
+        by_date: false,
+    };
     let mut model = Model::new(world, stock, vec![ask(world, order)], shape);
     let mut x = vec![0; model.search.program.lo.len()];
     if !model.search.program.admits(&x) {
@@ -70,12 +83,7 @@ pub(crate) type Grid = Vec<Vec<i64>>;
 impl Plain {
     /// The order as plain items; `None` when it has kits, repeated SKUs, hard claims, limited locations, or too many
     /// locations or too large numbers for this way.
-    pub fn new(
-        world: &World<'_>,
-        stock: &Stock,
-        scale: &Scale,
-        order: usize,
-    ) -> Option<Self> {
+    pub fn new(world: &World<'_>, stock: &Stock, scale: &Scale, order: usize) -> Option<Self> {
         let info = &world.orders[order];
         if !info.plain(&world.bills) || world.claims.hard_of.contains_key(&order) {
             return None;
@@ -99,7 +107,9 @@ impl Plain {
                 units.push(there);
             }
         }
-        let left = info.shipments_left.map_or(usize::MAX, |left| left.max(0) as usize);
+        let left = info
+            .shipments_left
+            .map_or(usize::MAX, |left| left.max(0) as usize);
         // Without sequence, lines of equal total are a choice that efficiency makes.
         let chooses = world.input.config.scope == Scope::Joint && left < places.len();
         if places.len() > PLACES_MAX || chooses {
@@ -110,13 +120,24 @@ impl Plain {
             let mut offers = Vec::new();
             for (p, &loc) in places.iter().enumerate() {
                 offers.extend(
-                    offer(world, stock, order, line.sku, loc, units[p][i].min(line.qty), scale)?
-                        .into_iter()
-                        .map(|(units, cost)| (p, units, cost)),
+                    offer(
+                        world,
+                        stock,
+                        order,
+                        line.sku,
+                        loc,
+                        units[p][i].min(line.qty),
+                        scale,
+                    )?
+                    .into_iter()
+                    .map(|(units, cost)| (p, units, cost)),
                 );
             }
             offers.sort_by_key(|&(p, _, cost)| (cost, p));
-            lines.push(PlainLine { qty: line.qty, offers });
+            lines.push(PlainLine {
+                qty: line.qty,
+                offers,
+            });
         }
         let open = places
             .iter()
@@ -130,18 +151,26 @@ impl Plain {
                 })
             })
             .collect();
-        Some(Self { order, places, open, lines, sets_max: left })
+        Some(Self {
+            order,
+            places,
+            open,
+            lines,
+            sets_max: left,
+        })
     }
 
     /// The same order with other costs: everything times `times`, and `price` more for a unit of a line at a place.
     pub fn priced(&self, times: i128, price: impl Fn(usize, usize) -> i128) -> Self {
         let lines = self.lines.iter().enumerate().map(|(i, line)| {
-            let offer = |&(p, units, cost): &(usize, i64, i128)| {
-                (p, units, cost * times + price(i, p))
-            };
+            let offer =
+                |&(p, units, cost): &(usize, i64, i128)| (p, units, cost * times + price(i, p));
             let mut offers: Vec<_> = line.offers.iter().map(offer).collect();
             offers.sort_by_key(|&(p, _, cost)| (cost, p));
-            PlainLine { qty: line.qty, offers }
+            PlainLine {
+                qty: line.qty,
+                offers,
+            }
         });
         Self {
             order: self.order,
@@ -180,11 +209,13 @@ impl Plain {
         // What opening a set costs follows from the set without its first place.
         let mut openings = vec![0i128; 1 << self.places.len()];
         'sets: for set in 1..1u32 << self.places.len() {
-            let opening = openings[(set & (set - 1)) as usize]
-                + self.open[set.trailing_zeros() as usize];
+            let opening =
+                openings[(set & (set - 1)) as usize] + self.open[set.trailing_zeros() as usize];
             openings[set as usize] = opening;
             if set.count_ones() as usize > self.sets_max
-                || best.as_ref().is_some_and(|(cost, _)| opening + units > *cost)
+                || best
+                    .as_ref()
+                    .is_some_and(|(cost, _)| opening + units > *cost)
             {
                 continue;
             }
@@ -216,8 +247,9 @@ impl Plain {
     fn shrunk(&self, fills: &[i64]) -> Option<(i128, Grid)> {
         let price = |set: u32| -> Option<i128> {
             let lines = self.lines.iter().zip(fills);
-            let costs: Option<i128> =
-                lines.map(|(line, &fill)| walk(line, fill, set, |_, _| {})).sum();
+            let costs: Option<i128> = lines
+                .map(|(line, &fill)| walk(line, fill, set, |_, _| {}))
+                .sum();
             costs.map(|cost| cost + self.opening(set))
         };
         let mut set = (1u32 << self.places.len()) - 1;
@@ -243,11 +275,16 @@ impl Plain {
 
     fn used(&self, grid: &Grid) -> u32 {
         let ships = |p: &usize| grid.iter().any(|line| line[*p] > 0);
-        (0..self.places.len()).filter(ships).fold(0, |set, p| set | 1 << p)
+        (0..self.places.len())
+            .filter(ships)
+            .fold(0, |set, p| set | 1 << p)
     }
 
     fn opening(&self, set: u32) -> i128 {
-        (0..self.places.len()).filter(|p| set >> p & 1 == 1).map(|p| self.open[p]).sum()
+        (0..self.places.len())
+            .filter(|p| set >> p & 1 == 1)
+            .map(|p| self.open[p])
+            .sum()
     }
 
     fn grid(&self, fills: &[i64], set: u32) -> Grid {
@@ -264,7 +301,9 @@ impl Plain {
         let all = (1u32 << self.places.len()) - 1;
         let limited = self.sets_max < self.places.len();
         let sets: Vec<u32> = if limited {
-            (0..=all).filter(|set| set.count_ones() as usize == self.sets_max).collect()
+            (0..=all)
+                .filter(|set| set.count_ones() as usize == self.sets_max)
+                .collect()
         } else {
             vec![all]
         };
@@ -338,7 +377,15 @@ impl Plain {
                 .collect();
             let runs = Vec::new();
             let (order, date, held) = (self.order, world.now, false);
-            uses.push(Use { order, loc, date, lines, takes, runs, held });
+            uses.push(Use {
+                order,
+                loc,
+                date,
+                lines,
+                takes,
+                runs,
+                held,
+            });
         }
         uses
     }
@@ -370,7 +417,10 @@ pub(crate) fn available(
     loc: usize,
     shelf: i32,
 ) -> i64 {
-    let nodes = world.at(sku, loc).iter().filter(|&&node| world.serves(node, world.now, shelf));
+    let nodes = world
+        .at(sku, loc)
+        .iter()
+        .filter(|&&node| world.serves(node, world.now, shelf));
     nodes.map(|&node| stock.free[node]).sum()
 }
 
@@ -379,17 +429,27 @@ pub(crate) struct Scale(pub Vec<(Term, i128)>);
 
 impl Scale {
     pub fn of(&self, value: impl Fn(Term) -> i64) -> i128 {
-        self.0.iter().map(|&(term, weight)| i128::from(value(term)) * weight).sum()
+        self.0
+            .iter()
+            .map(|&(term, weight)| i128::from(value(term)) * weight)
+            .sum()
     }
 }
 
 /// The weights of the configured terms; `None` when the numbers are too large for one.
 pub(crate) fn scale(world: &World<'_>) -> Option<Scale> {
-    let units: i128 = world.orders.iter().map(|order| i128::from(order.units)).sum();
+    let units: i128 = world
+        .orders
+        .iter()
+        .map(|order| i128::from(order.units))
+        .sum();
     let shipments = (world.orders.len() * world.places.len()) as i128;
     let entries = || world.cost_any.iter().chain(world.cost_own.values());
     let most = |pick: fn(&(i64, i64, i64)) -> i64| -> i128 {
-        entries().map(|cost| i128::from(pick(cost))).max().unwrap_or(0)
+        entries()
+            .map(|cost| i128::from(pick(cost)))
+            .max()
+            .unwrap_or(0)
     };
     let bound = |term: Term| -> i128 {
         match term {
@@ -397,19 +457,31 @@ pub(crate) fn scale(world: &World<'_>) -> Option<Scale> {
             Term::Shipments => shipments,
             Term::Distance => shipments * most(|cost| cost.2),
             Term::Rank => {
-                let ranks = world.places.iter().map(|place| i128::from(place.rank).abs());
+                let ranks = world
+                    .places
+                    .iter()
+                    .map(|place| i128::from(place.rank).abs());
                 2 * units * ranks.max().unwrap_or(0)
             }
             Term::Assembled => 0,
             Term::Balance => world.reserves.iter().map(|x| i128::from(x.2)).sum(),
-            Term::Churn => 2 * world.claims.soft.iter().map(|x| i128::from(x.qty)).sum::<i128>(),
+            Term::Churn => {
+                2 * world
+                    .claims
+                    .soft
+                    .iter()
+                    .map(|x| i128::from(x.qty))
+                    .sum::<i128>()
+            }
         }
     };
     let mut weights = Vec::new();
     let mut weight: i128 = 1;
     for &term in world.input.config.efficiency.iter().rev() {
         weights.push((term, weight));
-        weight = weight.checked_mul(2 * bound(term) + 1).filter(|w| *w < 1i128 << 100)?;
+        weight = weight
+            .checked_mul(2 * bound(term) + 1)
+            .filter(|w| *w < 1i128 << 100)?;
     }
     Some(Scale(weights))
 }
@@ -431,11 +503,19 @@ fn offer(
         .map(|i| world.reserves[i].2);
     let spare = reserve.map_or(i64::MAX, |reserve| {
         let nodes = world.at(sku, loc).iter().map(|&node| &world.nodes[node]);
-        let there: i64 = nodes.filter(|node| !node.inbound).map(|node| node.units).sum();
+        let there: i64 = nodes
+            .filter(|node| !node.inbound)
+            .map(|node| node.units)
+            .sum();
         (there - stock.taken.get(&(sku, loc)).copied().unwrap_or(0) - reserve).max(0)
     });
     let mut held = 0;
-    for &soft in world.claims.soft_of.get(&order).map_or(&[][..], |list| list) {
+    for &soft in world
+        .claims
+        .soft_of
+        .get(&order)
+        .map_or(&[][..], |list| list)
+    {
         let claim = &world.claims.soft[soft];
         let node = &world.nodes[claim.node];
         if node.sku == sku && node.loc == loc {

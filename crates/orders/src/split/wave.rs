@@ -30,8 +30,17 @@ pub(crate) fn improve(
     let bound = wave.find_prices();
     wave.search();
     let (engine, exact) = wave.verdict(bound);
-    let uses = wave.best.into_iter().flatten().map(|(used, _)| used).collect();
-    Part { uses, exact, engine }
+    let uses = wave
+        .best
+        .into_iter()
+        .flatten()
+        .map(|(used, _)| used)
+        .collect();
+    Part {
+        uses,
+        exact,
+        engine,
+    }
 }
 
 type Mine = Vec<(Use, Vec<Take>)>;
@@ -114,8 +123,12 @@ impl<'a> Wave<'a> {
         let alike = self.group.iter().zip(&self.plains).all(|(&order, plain)| {
             let info = &self.world.orders[order];
             let fungible = info.closure.iter().all(|&sku| {
-                let nodes = self.world.sku_nodes[sku].iter().map(|&node| &self.world.nodes[node]);
-                nodes.into_iter().all(|node| node.expiry == crate::world::NEVER)
+                let nodes = self.world.sku_nodes[sku]
+                    .iter()
+                    .map(|&node| &self.world.nodes[node]);
+                nodes
+                    .into_iter()
+                    .all(|node| node.expiry == crate::world::NEVER)
             });
             plain.is_some()
                 && info.shipments_left.is_none()
@@ -135,35 +148,54 @@ impl<'a> Wave<'a> {
         for (used, _) in plan.iter().flatten() {
             let (fixed, per_unit, distance) = world.cost(used.order, used.loc);
             let units: i64 = used.lines.iter().sum();
-            sum += self.scale.0.iter().map(|&(term, weight)| {
-                let value = match term {
-                    Term::Cost => i128::from(fixed) + i128::from(per_unit) * i128::from(units),
-                    Term::Shipments => 1,
-                    Term::Distance => i128::from(distance),
-                    Term::Rank => i128::from(world.places[used.loc].rank) * i128::from(units),
-                    Term::Assembled | Term::Balance | Term::Churn => 0,
-                };
-                value * weight
-            }).sum::<i128>();
+            sum += self
+                .scale
+                .0
+                .iter()
+                .map(|&(term, weight)| {
+                    let value = match term {
+                        Term::Cost => i128::from(fixed) + i128::from(per_unit) * i128::from(units),
+                        Term::Shipments => 1,
+                        Term::Distance => i128::from(distance),
+                        Term::Rank => i128::from(world.places[used.loc].rank) * i128::from(units),
+                        Term::Assembled | Term::Balance | Term::Churn => 0,
+                    };
+                    value * weight
+                })
+                .sum::<i128>();
             for &(sku, qty) in &used.takes {
                 *taken.entry((sku, used.loc)).or_default() += qty;
             }
         }
         for &(sku, loc, reserve) in &world.reserves {
             let nodes = world.at(sku, loc).iter().map(|&node| &world.nodes[node]);
-            let there: i64 = nodes.filter(|node| !node.inbound).map(|node| node.units).sum();
+            let there: i64 = nodes
+                .filter(|node| !node.inbound)
+                .map(|node| node.units)
+                .sum();
             let left = there - taken.get(&(sku, loc)).copied().unwrap_or(0);
             let eaten = (reserve - left).max(0);
-            sum += self.scale.of(|term| if term == Term::Balance { eaten } else { 0 });
+            sum += self
+                .scale
+                .of(|term| if term == Term::Balance { eaten } else { 0 });
         }
         for (at, &order) in self.group.iter().enumerate() {
-            for &soft in world.claims.soft_of.get(&order).map_or(&[][..], |list| list) {
+            for &soft in world
+                .claims
+                .soft_of
+                .get(&order)
+                .map_or(&[][..], |list| list)
+            {
                 let claim = &world.claims.soft[soft];
                 let takes = plan[at].iter().flat_map(|(_, takes)| takes);
-                let kept: i64 =
-                    takes.filter(|take| take.node == claim.node).map(|take| take.qty).sum();
+                let kept: i64 = takes
+                    .filter(|take| take.node == claim.node)
+                    .map(|take| take.qty)
+                    .sum();
                 let moved = (claim.qty - kept).max(0);
-                sum += self.scale.of(|term| if term == Term::Churn { moved } else { 0 });
+                sum += self
+                    .scale
+                    .of(|term| if term == Term::Churn { moved } else { 0 });
             }
         }
         sum
@@ -185,14 +217,20 @@ impl<'a> Wave<'a> {
         for (plain, fills) in self.plains.iter().flatten() {
             let lines = &self.world.orders[plain.order].lines;
             let price = |line: usize, p: usize| {
-                self.prices.get(&(lines[line].sku, plain.places[p])).copied().unwrap_or(0)
+                self.prices
+                    .get(&(lines[line].sku, plain.places[p]))
+                    .copied()
+                    .unwrap_or(0)
             };
             let priced = plain.priced(TIMES, price);
-            bound += priced.best_grid(self.world, Some(fills)).map_or(0, |(cost, _)| cost);
+            bound += priced
+                .best_grid(self.world, Some(fills))
+                .map_or(0, |(cost, _)| cost);
         }
-        let paid = self.prices.iter().map(|(key, price)| {
-            price * i128::from(stock.get(key).copied().unwrap_or(0))
-        });
+        let paid = self
+            .prices
+            .iter()
+            .map(|(key, price)| price * i128::from(stock.get(key).copied().unwrap_or(0)));
         Some(bound - paid.sum::<i128>())
     }
 
@@ -235,11 +273,16 @@ impl<'a> Wave<'a> {
         let mut stock = self.stock.clone();
         let mut plan = self.best.clone();
         for &at in order {
-            let Some((_, fills)) = &self.plains[at] else { continue };
+            let Some((_, fills)) = &self.plains[at] else {
+                continue;
+            };
             let plain = Plain::new(self.world, &stock, self.scale, self.group[at])?;
             let lines = &self.world.orders[plain.order].lines;
             let price = |line: usize, p: usize| {
-                prices.get(&(lines[line].sku, plain.places[p])).copied().unwrap_or(0)
+                prices
+                    .get(&(lines[line].sku, plain.places[p]))
+                    .copied()
+                    .unwrap_or(0)
             };
             let priced = plain.priced(TIMES, price);
             plan[at] = match priced.best_grid(self.world, Some(fills)) {
@@ -256,19 +299,21 @@ impl<'a> Wave<'a> {
         let mut stock = self.stock.clone();
         for (at, mine) in plan.iter().enumerate() {
             if self.plains[at].is_some() {
-                mine.iter().for_each(|(used, takes)| remove(&mut stock, used, takes));
+                mine.iter()
+                    .for_each(|(used, takes)| remove(&mut stock, used, takes));
             }
         }
         loop {
             let mut changed = false;
-            for at in 0..plan.len() {
-                let Some((_, fills)) = &self.plains[at] else { continue };
+            for (at, plain) in self.plains.iter().enumerate() {
+                let Some((_, fills)) = plain else { continue };
                 if *solves >= SOLVES_MAX {
                     break;
                 }
                 *solves += 1;
                 let old = std::mem::take(&mut plan[at]);
-                old.iter().for_each(|(used, takes)| stock.put_back(used, takes));
+                old.iter()
+                    .for_each(|(used, takes)| stock.put_back(used, takes));
                 let plain = Plain::new(self.world, &stock, self.scale, self.group[at]);
                 let new = plain.and_then(|plain| {
                     let (cost, grid) = plain.best_grid(self.world, Some(fills))?;
@@ -280,7 +325,8 @@ impl<'a> Wave<'a> {
                         mine
                     }
                     None => {
-                        old.iter().for_each(|(used, takes)| remove(&mut stock, used, takes));
+                        old.iter()
+                            .for_each(|(used, takes)| remove(&mut stock, used, takes));
                         old
                     }
                 };
@@ -309,9 +355,17 @@ impl<'a> Wave<'a> {
         }
         let first = self.scale.0.last().map_or(1, |&(_, weight)| weight);
         let (least, found) = (bound.div_euclid(first), self.best_cost / first);
-        let hundredths = if least > 0 { (found - least) * 10_000 / least + 1 } else { 0 };
+        let hundredths = if least > 0 {
+            (found - least) * 10_000 / least + 1
+        } else {
+            0
+        };
         let gap = format!("{}.{:02} %", hundredths / 100, hundredths % 100);
-        let given = if self.service_proven { "" } else { " for the service given" };
+        let given = if self.service_proven {
+            ""
+        } else {
+            " for the service given"
+        };
         let text = match hundredths {
             0 => format!("{name}, distance from the best unknown"),
             _ => format!("{name}, within {gap} of the best first term{given}"),
@@ -346,7 +400,8 @@ fn take_all(world: &World<'_>, stock: &mut Stock, uses: Vec<Use>) -> Option<Mine
         match stock.take(world, &used, false) {
             Some(takes) => mine.push((used, takes)),
             None => {
-                mine.iter().for_each(|(used, takes): &(Use, _)| stock.put_back(used, takes));
+                mine.iter()
+                    .for_each(|(used, takes): &(Use, _)| stock.put_back(used, takes));
                 return None;
             }
         }

@@ -23,7 +23,11 @@ pub fn input(locs: &[&str]) -> Input {
         config: Config::default(),
         locations: locs
             .iter()
-            .map(|id| Location { id: (*id).to_owned(), rank: 0, capacity: None })
+            .map(|id| Location {
+                id: (*id).to_owned(),
+                rank: 0,
+                capacity: None,
+            })
             .collect(),
         boms: Vec::new(),
         lots: Vec::new(),
@@ -86,8 +90,16 @@ impl Build for Input {
     }
 
     fn bom(&mut self, parent: &str, text: &str) {
-        let lines = pairs(text).into_iter().map(|(sku, qty)| BomLine { sku, qty }).collect();
-        self.boms.push(Bom { parent: parent.to_owned(), yields: 1, auto: true, lines });
+        let lines = pairs(text)
+            .into_iter()
+            .map(|(sku, qty)| BomLine { sku, qty })
+            .collect();
+        self.boms.push(Bom {
+            parent: parent.to_owned(),
+            yields: 1,
+            auto: true,
+            lines,
+        });
     }
 
     fn order(&mut self, id: &str, text: &str) -> &mut Order {
@@ -108,7 +120,12 @@ impl Build for Input {
             lines: pairs(text)
                 .into_iter()
                 .enumerate()
-                .map(|(i, (sku, qty))| Line { id: (i + 1).to_string(), sku, qty, weight: 1 })
+                .map(|(i, (sku, qty))| Line {
+                    id: (i + 1).to_string(),
+                    sku,
+                    qty,
+                    weight: 1,
+                })
                 .collect(),
         });
         self.orders.last_mut().unwrap()
@@ -142,7 +159,11 @@ impl Build for Input {
 pub fn plan(op: Op, input: &Input) -> Plan {
     let plan = orders::plan(op, input).unwrap();
     let found = orders::check(input, &plan);
-    assert!(found.is_empty(), "{found:#?}\n{}", orders::json::write(&plan).unwrap());
+    assert!(
+        found.is_empty(),
+        "{found:#?}\n{}",
+        orders::json::write(&plan).unwrap()
+    );
     plan
 }
 
@@ -151,8 +172,11 @@ pub fn shipped(plan: &Plan) -> Vec<String> {
     let shipments = plan.shipments.iter();
     shipments
         .map(|s| {
-            let lines: Vec<String> =
-                s.lines.iter().map(|line| format!("{}x{}", line.line, line.qty)).collect();
+            let lines: Vec<String> = s
+                .lines
+                .iter()
+                .map(|line| format!("{}x{}", line.line, line.qty))
+                .collect();
             format!("{} {} {}", s.order, s.loc, lines.join(" "))
         })
         .collect()
@@ -160,19 +184,29 @@ pub fn shipped(plan: &Plan) -> Vec<String> {
 
 pub fn takes(plan: &Plan, order: &str) -> BTreeMap<String, i64> {
     let mut sum = BTreeMap::new();
-    for take in plan.shipments.iter().filter(|s| s.order == order).flat_map(|s| &s.takes) {
+    for take in plan
+        .shipments
+        .iter()
+        .filter(|s| s.order == order)
+        .flat_map(|s| &s.takes)
+    {
         *sum.entry(take.node.clone()).or_default() += take.qty;
     }
     sum
 }
 
 pub fn claimed(plan: &Plan, order: &str) -> i64 {
-    plan.claims.iter().filter(|claim| claim.order == order).map(|claim| claim.qty).sum()
+    plan.claims
+        .iter()
+        .filter(|claim| claim.order == order)
+        .map(|claim| claim.qty)
+        .sum()
 }
 
 pub fn short(plan: &Plan, order: &str) -> Vec<(String, i64, Code)> {
     let mine = plan.short.iter().filter(|short| short.order == order);
-    mine.map(|short| (short.line.clone(), short.qty, short.reason)).collect()
+    mine.map(|short| (short.line.clone(), short.qty, short.reason))
+        .collect()
 }
 
 /// The promise of a complete order.

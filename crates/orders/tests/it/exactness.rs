@@ -14,7 +14,11 @@ use crate::tape::{Size, Tape, world};
 
 /// Runs `test` on random tapes; a failure prints the shrunk tape, and the seed before the run repeats it.
 pub fn on_tapes(cases: u32, test: impl Fn(&[u8]) -> Result<(), TestCaseError>) {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new(config);
     let tapes = prop::collection::vec(any::<u8>(), 0..160);
     runner.run(&tapes, |tape| test(&tape)).unwrap();
@@ -28,12 +32,18 @@ pub fn show(input: &Input) -> String {
 fn service(input: &Input, plan: &Plan, id: &str) -> Vec<i64> {
     let order = input.orders.iter().find(|order| order.id == id).unwrap();
     let day = |day: orders::Day| {
-        candidate_days(input).iter().position(|d| *d == day).unwrap() as i64
+        candidate_days(input)
+            .iter()
+            .position(|d| *d == day)
+            .unwrap() as i64
     };
     match &plan.service[id] {
         Service::Unfilled(lines) => {
-            let short: Vec<i64> =
-                order.lines.iter().map(|line| lines[&line.id] * line.weight).collect();
+            let short: Vec<i64> = order
+                .lines
+                .iter()
+                .map(|line| lines[&line.id] * line.weight)
+                .collect();
             let mut service = vec![short.iter().sum()];
             service.extend(short);
             service
@@ -48,9 +58,15 @@ fn service(input: &Input, plan: &Plan, id: &str) -> Vec<i64> {
             }
         },
         Service::Lines(found) => {
-            let mut service: Vec<i64> =
-                order.lines.iter().map(|line| found.lines[&line.id].map_or(i64::MAX, day)).collect();
-            let open = order.lines.iter().map(|l| found.unfilled.get(&l.id).copied().unwrap_or(0));
+            let mut service: Vec<i64> = order
+                .lines
+                .iter()
+                .map(|line| found.lines[&line.id].map_or(i64::MAX, day))
+                .collect();
+            let open = order
+                .lines
+                .iter()
+                .map(|l| found.unfilled.get(&l.id).copied().unwrap_or(0));
             let open: Vec<i64> = open.collect();
             service.push(open.iter().sum());
             service.extend(open);
@@ -58,7 +74,12 @@ fn service(input: &Input, plan: &Plan, id: &str) -> Vec<i64> {
         }
         Service::ByDate(found) => {
             // Units by line follow from the promises only in the end; compare the totals.
-            found.unfilled_by_date.0.iter().map(|(_, qty)| *qty).collect()
+            found
+                .unfilled_by_date
+                .0
+                .iter()
+                .map(|(_, qty)| *qty)
+                .collect()
         }
     }
 }
@@ -77,34 +98,59 @@ fn totals(order: &Order, service: &[i64], split: bool) -> Vec<i64> {
     if split || order.complete != Complete::None {
         return service.to_vec();
     }
-    service.chunks(order.lines.len() + 1).map(|day| day[0]).collect()
+    service
+        .chunks(order.lines.len() + 1)
+        .map(|day| day[0])
+        .collect()
 }
 
 #[test]
 fn p2_a_split_is_the_best_of_all_divisions() {
     let counted = Cell::new(0u32);
     let skipped = Cell::new(0u32);
-    let size =
-        Size { orders: 4, lines: 3, locs: 3, qty: 3, inbound: 0, claims: 2, one_lot: true };
+    let size = Size {
+        orders: 4,
+        lines: 3,
+        locs: 3,
+        qty: 3,
+        inbound: 0,
+        claims: 2,
+        one_lot: true,
+    };
     on_tapes(10_000, |bytes| {
         let mut input = world(&mut Tape::new(bytes), size);
-        input.allocations.retain(|claim| claim.strength == Strength::Soft);
+        input
+            .allocations
+            .retain(|claim| claim.strength == Strength::Soft);
         let plan = plan(Op::Split, &input);
         let Some((services, terms)) = Oracle::new(&input, true).best(&plan.sequence) else {
             skipped.set(skipped.get() + 1);
             return Ok(());
         };
         counted.set(counted.get() + 1);
-        let mine: Vec<Vec<i64>> =
-            plan.sequence.iter().map(|id| service(&input, &plan, id)).collect();
+        let mine: Vec<Vec<i64>> = plan
+            .sequence
+            .iter()
+            .map(|id| service(&input, &plan, id))
+            .collect();
         let mine = match input.config.scope {
             Scope::Sequence => mine,
             Scope::Joint => vec![vec![mine.iter().map(|s| s[0]).sum()]],
         };
         prop_assert_eq!(&mine, &services, "{}", show(&input));
-        let values: Vec<i64> =
-            input.config.efficiency.iter().map(|term| plan.efficiency[term] as i64).collect();
-        prop_assert_eq!(&values, &terms, "{:?} {}", &input.config.efficiency, show(&input));
+        let values: Vec<i64> = input
+            .config
+            .efficiency
+            .iter()
+            .map(|term| plan.efficiency[term] as i64)
+            .collect();
+        prop_assert_eq!(
+            &values,
+            &terms,
+            "{:?} {}",
+            &input.config.efficiency,
+            show(&input)
+        );
         prop_assert!(plan.exact, "{}", show(&input));
         Ok(())
     });
@@ -115,8 +161,15 @@ fn p2_a_split_is_the_best_of_all_divisions() {
 #[test]
 fn p3_an_allocation_with_lending_is_the_best_of_all_divisions_over_days() {
     let counted = Cell::new(0u32);
-    let size =
-        Size { orders: 3, lines: 2, locs: 2, qty: 3, inbound: 3, claims: 0, one_lot: true };
+    let size = Size {
+        orders: 3,
+        lines: 2,
+        locs: 2,
+        qty: 3,
+        inbound: 3,
+        claims: 0,
+        one_lot: true,
+    };
     on_tapes(10_000, |bytes| {
         let mut input = world(&mut Tape::new(bytes), size);
         input.config.lend = true;
@@ -139,15 +192,25 @@ fn p3_an_allocation_with_lending_is_the_best_of_all_divisions_over_days() {
 
 #[test]
 fn p3_lending_never_makes_the_service_of_the_sequence_worse() {
-    let size =
-        Size { orders: 5, lines: 3, locs: 3, qty: 6, inbound: 4, claims: 0, one_lot: false };
+    let size = Size {
+        orders: 5,
+        lines: 3,
+        locs: 3,
+        qty: 6,
+        inbound: 4,
+        claims: 0,
+        one_lot: false,
+    };
     on_tapes(2_000, |bytes| {
         let mut input = world(&mut Tape::new(bytes), size);
         input.config.lend = false;
         let mut on = input.clone();
         on.config.lend = true;
         let vector = |plan: &Plan| -> Vec<Vec<i64>> {
-            plan.sequence.iter().map(|id| service(&input, plan, id)).collect()
+            plan.sequence
+                .iter()
+                .map(|id| service(&input, plan, id))
+                .collect()
         };
         let (with, without) = (plan(Op::Allocate, &on), plan(Op::Allocate, &input));
         if with.exact && without.exact {

@@ -76,7 +76,12 @@ impl<'a> Oracle<'a> {
             dates.sort();
             dates.dedup();
         }
-        Self { input, nodes, dates, split }
+        Self {
+            input,
+            nodes,
+            dates,
+            split,
+        }
     }
 
     /// The lexicographic optimum; `None` when there is too much to count.
@@ -85,13 +90,23 @@ impl<'a> Oracle<'a> {
             Some(room) if self.split => room,
             _ => i64::MAX / 2,
         });
-        let start: Vec<i64> = self.nodes.iter().map(|node| node.free).chain(rooms).collect();
+        let start: Vec<i64> = self
+            .nodes
+            .iter()
+            .map(|node| node.free)
+            .chain(rooms)
+            .collect();
         let mut states: HashMap<Vec<i64>, Best> = HashMap::new();
         let terms = self.input.config.efficiency.len();
         states.insert(start.clone(), (Vec::new(), vec![0; terms]));
         let joint = self.split && self.input.config.scope == Scope::Joint;
         for id in sequence {
-            let order = self.input.orders.iter().find(|order| order.id == *id).unwrap();
+            let order = self
+                .input
+                .orders
+                .iter()
+                .find(|order| order.id == *id)
+                .unwrap();
             let ways = self.ways(order)?;
             let mut next: HashMap<Vec<i64>, Best> = HashMap::new();
             for (state, (services, sums)) in &states {
@@ -99,8 +114,11 @@ impl<'a> Oracle<'a> {
                     if state.iter().zip(&way.uses).any(|(has, uses)| has < uses) {
                         continue;
                     }
-                    let left: Vec<i64> =
-                        state.iter().zip(&way.uses).map(|(has, uses)| has - uses).collect();
+                    let left: Vec<i64> = state
+                        .iter()
+                        .zip(&way.uses)
+                        .map(|(has, uses)| has - uses)
+                        .collect();
                     let mut services = services.clone();
                     if joint {
                         let sum = services.first().map_or(0, |s: &Vec<i64>| s[0]);
@@ -124,7 +142,12 @@ impl<'a> Oracle<'a> {
             }
             states = next;
         }
-        let balance = self.input.config.efficiency.iter().position(|t| *t == Term::Balance);
+        let balance = self
+            .input
+            .config
+            .efficiency
+            .iter()
+            .position(|t| *t == Term::Balance);
         let ends = states.into_iter().map(|(state, (services, mut sums))| {
             if let Some(at) = balance {
                 sums[at] = self.balance(&state);
@@ -149,12 +172,20 @@ impl<'a> Oracle<'a> {
         let last = *self.dates.last().unwrap();
         for loc in 0..self.input.locations.len() {
             let id = &self.input.locations[loc].id;
-            if order.ship_from.as_ref().is_some_and(|list| !list.contains(id)) {
+            if order
+                .ship_from
+                .as_ref()
+                .is_some_and(|list| !list.contains(id))
+            {
                 continue;
             }
             for &date in &self.dates {
                 if order.not_before.is_none_or(|day| day <= date) {
-                    slots.push(Slot { loc, date, held: false });
+                    slots.push(Slot {
+                        loc,
+                        date,
+                        held: false,
+                    });
                 }
             }
             let strict = self.input.config.hold_no_date == HoldNoDate::Strict;
@@ -163,7 +194,11 @@ impl<'a> Oracle<'a> {
                 && strict
                 && order.not_before.is_none_or(|day| day <= last)
             {
-                slots.push(Slot { loc, date: last, held: true });
+                slots.push(Slot {
+                    loc,
+                    date: last,
+                    held: true,
+                });
             }
         }
         let mut found = HashSet::new();
@@ -208,7 +243,10 @@ impl<'a> Oracle<'a> {
     fn service(&self, order: &Order, slots: &[Slot], units: &[Vec<i64>]) -> Option<Vec<i64>> {
         let ships = |slot: usize| !slots[slot].held && units.iter().any(|line| line[slot] > 0);
         let shipments = (0..slots.len()).filter(|&slot| ships(slot)).count() as i64;
-        if order.max_shipments.is_some_and(|most| shipments > most - order.shipments_made) {
+        if order
+            .max_shipments
+            .is_some_and(|most| shipments > most - order.shipments_made)
+        {
             return None;
         }
         let full = |line: usize| {
@@ -239,7 +277,12 @@ impl<'a> Oracle<'a> {
         let day_of = |line: usize| -> Option<usize> {
             let days: Vec<usize> = (0..slots.len())
                 .filter(|&slot| units[line][slot] > 0 && !slots[slot].held)
-                .map(|slot| self.dates.iter().position(|d| *d == slots[slot].date).unwrap())
+                .map(|slot| {
+                    self.dates
+                        .iter()
+                        .position(|d| *d == slots[slot].date)
+                        .unwrap()
+                })
                 .collect();
             let one = days.windows(2).all(|pair| pair[0] == pair[1]);
             (one && !days.is_empty()).then(|| days[0])
@@ -270,8 +313,9 @@ impl<'a> Oracle<'a> {
                         service.push(i64::MAX);
                     }
                 }
-                let undated: Vec<i64> =
-                    lines.map(|line| if sold(line) { 0 } else { missing(line) }).collect();
+                let undated: Vec<i64> = lines
+                    .map(|line| if sold(line) { 0 } else { missing(line) })
+                    .collect();
                 service.push(undated.iter().sum());
                 service.extend(undated);
                 Some(service)
@@ -323,10 +367,17 @@ impl<'a> Oracle<'a> {
             let mut uses = taken.clone();
             for loc in 0..self.input.locations.len() {
                 let here = (0..slots.len()).filter(|&s| slots[s].loc == loc);
-                uses.push(here.map(|s| units.iter().map(|line| line[s]).sum::<i64>()).sum());
+                uses.push(
+                    here.map(|s| units.iter().map(|line| line[s]).sum::<i64>())
+                        .sum(),
+                );
             }
             let terms = self.terms(order, slots, units, &taken, made, money);
-            found.insert(Way { uses, service: service.clone(), terms });
+            found.insert(Way {
+                uses,
+                service: service.clone(),
+                terms,
+            });
         }
         (found.len() <= OPTIONS_MAX).then_some(())
     }
@@ -343,8 +394,14 @@ impl<'a> Oracle<'a> {
     ) -> Option<()> {
         *budget = budget.checked_sub(1)?;
         // A SKU that no other needed SKU could still ask for.
-        let open: Vec<&str> = need.iter().filter(|(_, qty)| **qty > 0).map(|(sku, _)| *sku).collect();
-        let Some(&sku) = open.iter().find(|sku| !open.iter().any(|o| o != *sku && self.uses(o, sku)))
+        let open: Vec<&str> = need
+            .iter()
+            .filter(|(_, qty)| **qty > 0)
+            .map(|(sku, _)| *sku)
+            .collect();
+        let Some(&sku) = open
+            .iter()
+            .find(|sku| !open.iter().any(|o| o != *sku && self.uses(o, sku)))
         else {
             out.push(so_far);
             return Some(());
@@ -375,7 +432,9 @@ impl<'a> Oracle<'a> {
     fn uses(&self, parent: &str, sku: &str) -> bool {
         let bom = self.input.boms.iter().find(|bom| bom.parent == parent);
         bom.is_some_and(|bom| {
-            bom.lines.iter().any(|line| line.sku == sku || self.uses(&line.sku, sku))
+            bom.lines
+                .iter()
+                .any(|line| line.sku == sku || self.uses(&line.sku, sku))
         })
     }
 
@@ -390,7 +449,9 @@ impl<'a> Oracle<'a> {
     ) -> Vec<Vec<i64>> {
         let mut ways = vec![(taken.to_vec(), qty)];
         for (i, node) in self.nodes.iter().enumerate() {
-            let life = node.expiry.map(|day| i64::from(day.number() - slot.date.number()));
+            let life = node
+                .expiry
+                .map(|day| i64::from(day.number() - slot.date.number()));
             let fits = node.sku == sku
                 && node.loc == slot.loc
                 && node.date <= slot.date
@@ -408,7 +469,10 @@ impl<'a> Oracle<'a> {
             }
             ways = next;
         }
-        ways.into_iter().filter(|(_, left)| *left == 0).map(|(taken, _)| taken).collect()
+        ways.into_iter()
+            .filter(|(_, left)| *left == 0)
+            .map(|(taken, _)| taken)
+            .collect()
     }
 
     fn terms(
@@ -438,12 +502,20 @@ impl<'a> Oracle<'a> {
                 *sums.entry(Term::Distance).or_default() += cost.distance;
             }
         }
-        for claim in self.input.allocations.iter().filter(|claim| claim.order == order.id) {
+        for claim in self
+            .input
+            .allocations
+            .iter()
+            .filter(|claim| claim.order == order.id)
+        {
             let node = self.nodes.iter().position(|node| node.id == claim.node);
             let now = node.map_or(0, |node| taken[node]);
             *sums.entry(Term::Churn).or_default() += (claim.qty - now).max(0);
         }
         let terms = &self.input.config.efficiency;
-        terms.iter().map(|term| sums.get(term).copied().unwrap_or(0)).collect()
+        terms
+            .iter()
+            .map(|term| sums.get(term).copied().unwrap_or(0))
+            .collect()
     }
 }

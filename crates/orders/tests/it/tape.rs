@@ -46,10 +46,24 @@ pub fn world(tape: &mut Tape<'_>, size: Size) -> Input {
     let mut world = input(&names[..locs as usize]);
     let kits = tape.below(3);
     if kits > 0 {
-        world.bom("K", if tape.once_in(2) { "A 1, B 1" } else { "A 2, B 1" });
+        world.bom(
+            "K",
+            if tape.once_in(2) {
+                "A 1, B 1"
+            } else {
+                "A 2, B 1"
+            },
+        );
     }
     if kits > 1 {
-        world.bom("M", if tape.once_in(2) { "K 1, A 1" } else { "K 1, C 2" });
+        world.bom(
+            "M",
+            if tape.once_in(2) {
+                "K 1, A 1"
+            } else {
+                "K 1, C 2"
+            },
+        );
         world.bom("P", "M 1, B 1");
         if tape.once_in(4) {
             world.boms[0].yields = 2;
@@ -89,7 +103,11 @@ pub fn world(tape: &mut Tape<'_>, size: Size) -> Input {
 fn stock(world: &mut Input, tape: &mut Tape<'_>, size: Size, skus: i64) {
     for loc in world.locations.clone() {
         for sku in &SKUS[..skus as usize] {
-            let lots = if size.one_lot { 1 } else { 1 + i64::from(tape.once_in(4)) };
+            let lots = if size.one_lot {
+                1
+            } else {
+                1 + i64::from(tape.once_in(4))
+            };
             for n in 0..lots {
                 let qty = tape.below(size.qty + 2);
                 if qty == 0 {
@@ -102,7 +120,9 @@ fn stock(world: &mut Input, tape: &mut Tape<'_>, size: Size, skus: i64) {
                     qty,
                     external: i64::from(tape.once_in(6)),
                     batch: None,
-                    expiry: tape.once_in(5).then(|| march([1, 4, 9, 20][tape.below(4) as usize])),
+                    expiry: tape
+                        .once_in(5)
+                        .then(|| march([1, 4, 9, 20][tape.below(4) as usize])),
                     received: None,
                 });
             }
@@ -112,15 +132,25 @@ fn stock(world: &mut Input, tape: &mut Tape<'_>, size: Size, skus: i64) {
 
 fn order(world: &mut Input, tape: &mut Tape<'_>, size: Size, skus: i64, i: i64) {
     let text: Vec<String> = (0..1 + tape.below(size.lines))
-        .map(|_| format!("{} {}", SKUS[tape.below(skus) as usize], 1 + tape.below(size.qty)))
+        .map(|_| {
+            format!(
+                "{} {}",
+                SKUS[tape.below(skus) as usize],
+                1 + tape.below(size.qty)
+            )
+        })
         .collect();
     let entered = Day::from_number(world.now.number() - tape.below(3) as i32);
     let locations: Vec<String> = world.locations.iter().map(|loc| loc.id.clone()).collect();
     let order = world.order(&format!("o{i}"), &text.join(", "));
     order.entered = entered;
     order.class = 5 - tape.below(2);
-    order.complete =
-        [Complete::None, Complete::None, Complete::Line, Complete::Order][tape.below(4) as usize];
+    order.complete = [
+        Complete::None,
+        Complete::None,
+        Complete::Line,
+        Complete::Order,
+    ][tape.below(4) as usize];
     if tape.once_in(4) {
         order.max_shipments = Some(1 + tape.below(2));
     }
@@ -178,7 +208,11 @@ fn costs(world: &mut Input, tape: &mut Tape<'_>, locs: i64) {
     world.costs.assembly.insert("K".to_owned(), tape.below(3));
     if tape.once_in(2) {
         let (sku, loc) = ("A".to_owned(), world.locations[0].id.clone());
-        world.reserves.push(Reserve { sku, loc, qty: 1 + tape.below(4) });
+        world.reserves.push(Reserve {
+            sku,
+            loc,
+            qty: 1 + tape.below(4),
+        });
     }
 }
 
@@ -199,7 +233,11 @@ fn claim(world: &mut Input, tape: &mut Tape<'_>, i: i64) {
     }
     let lot = lots[tape.below(lots.len() as i64) as usize].id.clone();
     let order = order.id.clone();
-    let strength = if tape.once_in(2) { Strength::Hard } else { Strength::Soft };
+    let strength = if tape.once_in(2) {
+        Strength::Hard
+    } else {
+        Strength::Soft
+    };
     let qty = 1 + tape.below(3);
     world.hold(&format!("c{i}"), &order, &lot, qty, strength, march(1));
 }

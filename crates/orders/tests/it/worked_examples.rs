@@ -78,8 +78,11 @@ fn w4_nested_kits_ship_in_part_or_by_policy_not_at_all() {
     assert_eq!(part.efficiency[&Term::Assembled], 5);
     let taken = takes(&part, "1");
     assert_eq!((taken["L1-A"], taken["L1-B"], taken["L1-C"]), (3, 9, 2));
-    let made: Vec<(&str, i64)> =
-        part.shipments[0].assemble.iter().map(|x| (x.sku.as_str(), x.qty)).collect();
+    let made: Vec<(&str, i64)> = part.shipments[0]
+        .assemble
+        .iter()
+        .map(|x| (x.sku.as_str(), x.qty))
+        .collect();
     assert_eq!(made, [("SUB", 3), ("K", 2)]);
     world.orders[0].complete = Complete::Line;
     assert_eq!(shipped(&plan(Op::Split, &world)), [""; 0]);
@@ -97,15 +100,20 @@ fn w5_a_kit_is_never_built_from_two_places() {
     world.order("1", "K 3");
     let plan = plan(Op::Split, &world);
     assert_eq!(shipped(&plan), ["1 L1 1x1", "1 L2 1x1"]);
-    assert_eq!(short(&plan, "1"), [("1".to_owned(), 1, Code::ComponentOtherPlace)]);
+    assert_eq!(
+        short(&plan, "1"),
+        [("1".to_owned(), 1, Code::ComponentOtherPlace)]
+    );
 }
 
 #[test]
 fn w6_the_earliest_admissible_units_leave_first() {
     let mut world = input(&["L1"]);
-    for (id, qty, expiry) in
-        [("Z", 100, march(1)), ("X", 6, march(12)), ("Y", 6, day("2026-04-16"))]
-    {
+    for (id, qty, expiry) in [
+        ("Z", 100, march(1)),
+        ("X", 6, march(12)),
+        ("Y", 6, day("2026-04-16")),
+    ] {
         world.stock("L1", &format!("A {qty}"));
         let lot = world.lots.last_mut().unwrap();
         lot.id = id.to_owned();
@@ -115,7 +123,10 @@ fn w6_the_earliest_admissible_units_leave_first() {
     world.order("2", "A 4").min_shelf_days = 30;
     for op in [Op::Split, Op::Allocate] {
         let plan = plan(op, &world);
-        assert_eq!(takes(&plan, "1"), [("X".to_owned(), 6), ("Y".to_owned(), 2)].into());
+        assert_eq!(
+            takes(&plan, "1"),
+            [("X".to_owned(), 6), ("Y".to_owned(), 2)].into()
+        );
         assert_eq!(takes(&plan, "2"), [("Y".to_owned(), 4)].into());
     }
 }
@@ -222,7 +233,10 @@ fn w12_waiting_makes_urgent() {
     }
     let passed = orders::cannot_be_passed_after(&world.orders[0], &world.config);
     assert_eq!(passed, march(2));
-    assert_eq!(orders::class_now(&world.orders[0], &world.config, day("2026-02-01")), 5);
+    assert_eq!(
+        orders::class_now(&world.orders[0], &world.config, day("2026-02-01")),
+        5
+    );
 }
 
 #[test]
@@ -272,7 +286,10 @@ fn w17_a_kit_is_promised_when_its_last_component_comes() {
     for lend in [false, true] {
         world.config.lend = lend;
         let plan = plan(Op::Allocate, &world);
-        assert_eq!((date(&plan, "1"), date(&plan, "2")), (Some(march(20)), None));
+        assert_eq!(
+            (date(&plan, "1"), date(&plan, "2")),
+            (Some(march(20)), None)
+        );
         assert_eq!(claimed(&plan, "2"), 2);
         assert_eq!(short(&plan, "2")[0].1, 2);
     }
@@ -308,7 +325,10 @@ fn w19_an_order_that_waits_for_nothing_holds_or_lets_go() {
     assert_eq!((claimed(&strict, "1"), date(&strict, "2")), (5, None));
     world.config.hold_no_date = HoldNoDate::Release;
     let release = plan(Op::Allocate, &world);
-    assert_eq!((claimed(&release, "1"), date(&release, "2")), (0, Some(march(2))));
+    assert_eq!(
+        (claimed(&release, "1"), date(&release, "2")),
+        (0, Some(march(2)))
+    );
 }
 
 #[test]

@@ -37,8 +37,11 @@ pub(super) fn find(
 ) -> (Prices, Vec<Prices>) {
     let keys: Vec<(usize, usize)> = stock.keys().copied().collect();
     let there: Vec<f64> = stock.values().map(|&units| units as f64).collect();
-    let mut buyers: Vec<Buyer> =
-        plains.iter().flatten().map(|(plain, fills)| buyer(world, plain, fills, &keys)).collect();
+    let mut buyers: Vec<Buyer> = plains
+        .iter()
+        .flatten()
+        .map(|(plain, fills)| buyer(world, plain, fills, &keys))
+        .collect();
     let rounds = ROUNDS_MAX.min(PRICED_MAX / buyers.len().max(1)).max(1);
     let mut prices = vec![0.0f64; keys.len()];
     let mut best = (f64::NEG_INFINITY, prices.clone());
@@ -78,7 +81,11 @@ pub(super) fn find(
         // Turning away from the last direction where the new one opposes it keeps steps from zigzagging.
         let dot: f64 = over.iter().zip(&direction).map(|(a, b)| a * b).sum();
         let square: f64 = direction.iter().map(|d| d * d).sum();
-        let turn = if dot < 0.0 && square > 0.0 { -1.5 * dot / square } else { 0.0 };
+        let turn = if dot < 0.0 && square > 0.0 {
+            -1.5 * dot / square
+        } else {
+            0.0
+        };
         for (d, over) in direction.iter_mut().zip(&over) {
             *d = over + turn * *d;
         }
@@ -96,18 +103,28 @@ pub(super) fn find(
 
 fn whole(keys: &[(usize, usize)], prices: &[f64]) -> Prices {
     let priced = keys.iter().zip(prices).filter(|(_, price)| **price > 0.0);
-    priced.map(|(key, price)| (*key, (price * TIMES as f64).round() as i128)).collect()
+    priced
+        .map(|(key, price)| (*key, (price * TIMES as f64).round() as i128))
+        .collect()
 }
 
 fn buyer(world: &World<'_>, plain: &Plain, fills: &[i64], keys: &[(usize, usize)]) -> Buyer {
-    let lines = plain.lines.iter().zip(fills).enumerate().map(|(i, (line, &fill))| {
-        let sku = world.orders[plain.order].lines[i].sku;
-        let offers = line.offers.iter().filter_map(|&(p, units, cost)| {
-            let key = keys.binary_search(&(sku, plain.places[p])).ok()?;
-            Some((p, units as f64, cost as f64, key))
+    let lines = plain
+        .lines
+        .iter()
+        .zip(fills)
+        .enumerate()
+        .map(|(i, (line, &fill))| {
+            let sku = world.orders[plain.order].lines[i].sku;
+            let offers = line.offers.iter().filter_map(|&(p, units, cost)| {
+                let key = keys.binary_search(&(sku, plain.places[p])).ok()?;
+                Some((p, units as f64, cost as f64, key))
+            });
+            Want {
+                fill: fill as f64,
+                offers: offers.collect(),
+            }
         });
-        Want { fill: fill as f64, offers: offers.collect() }
-    });
     Buyer {
         open: plain.open.iter().map(|&cost| cost as f64).collect(),
         lines: lines.filter(|want| want.fill > 0.0).collect(),
@@ -123,16 +140,21 @@ impl Buyer {
         }
         for want in &mut self.lines {
             want.offers.sort_unstable_by(|a, b| {
-                (a.2 + prices[a.3]).total_cmp(&(b.2 + prices[b.3])).then(a.0.cmp(&b.0))
+                (a.2 + prices[a.3])
+                    .total_cmp(&(b.2 + prices[b.3]))
+                    .then(a.0.cmp(&b.0))
             });
         }
-        let least: f64 =
-            self.lines.iter().filter_map(|want| want.cost(prices, u32::MAX)).sum();
+        let least: f64 = self
+            .lines
+            .iter()
+            .filter_map(|want| want.cost(prices, u32::MAX))
+            .sum();
         let mut openings = vec![0.0f64; 1 << self.open.len()];
         let mut best = (f64::INFINITY, 0u32);
         'sets: for set in 1..1u32 << self.open.len() {
-            let opening = openings[(set & (set - 1)) as usize]
-                + self.open[set.trailing_zeros() as usize];
+            let opening =
+                openings[(set & (set - 1)) as usize] + self.open[set.trailing_zeros() as usize];
             openings[set as usize] = opening;
             if set.count_ones() > self.sets_max || opening + least >= best.0 {
                 continue;

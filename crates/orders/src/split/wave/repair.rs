@@ -23,7 +23,9 @@ impl Dice {
 /// Improves the best plan with at most `solves` orders planned.
 pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
     let neighbours = neighbours(wave);
-    let free: Vec<usize> = (0..wave.group.len()).filter(|&at| !neighbours[at].is_empty()).collect();
+    let free: Vec<usize> = (0..wave.group.len())
+        .filter(|&at| !neighbours[at].is_empty())
+        .collect();
     if free.is_empty() {
         return;
     }
@@ -33,7 +35,8 @@ pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
     let mut stock = wave.stock.clone();
     for (at, mine) in plan.iter().enumerate() {
         if wave.plains[at].is_some() {
-            mine.iter().for_each(|(used, takes)| remove(&mut stock, used, takes));
+            mine.iter()
+                .for_each(|(used, takes)| remove(&mut stock, used, takes));
         }
     }
     while solves > 0 {
@@ -52,7 +55,8 @@ pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
         let before = if joined { wave.cost(&plan) } else { 0 };
         let old: Vec<Mine> = torn.iter().map(|&at| plan[at].clone()).collect();
         for mine in &old {
-            mine.iter().for_each(|(used, takes)| stock.put_back(used, takes));
+            mine.iter()
+                .for_each(|(used, takes)| stock.put_back(used, takes));
         }
         let price_times = dice.below(3) as i128;
         let after = replan(wave, &mut stock, &mut plan, &torn, price_times);
@@ -63,10 +67,13 @@ pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
         };
         if !better {
             for &at in &torn {
-                plan[at].iter().for_each(|(used, takes)| stock.put_back(used, takes));
+                plan[at]
+                    .iter()
+                    .for_each(|(used, takes)| stock.put_back(used, takes));
             }
             for (&at, mine) in torn.iter().zip(old) {
-                mine.iter().for_each(|(used, takes)| remove(&mut stock, used, takes));
+                mine.iter()
+                    .for_each(|(used, takes)| remove(&mut stock, used, takes));
                 plan[at] = mine;
             }
         }
@@ -102,9 +109,13 @@ fn replan(
             let lines = &wave.world.orders[plain.order].lines;
             let price = |line: usize, p: usize| {
                 let key = (lines[line].sku, plain.places[p]);
-                wave.prices.get(&key).map_or(0, |price| price * price_times / 2)
+                wave.prices
+                    .get(&key)
+                    .map_or(0, |price| price * price_times / 2)
             };
-            plain.priced(super::TIMES, price).best_grid(wave.world, Some(fills))
+            plain
+                .priced(super::TIMES, price)
+                .best_grid(wave.world, Some(fills))
         };
         let (_, grid) = grid?;
         plan[at] = take_all(wave.world, stock, plain.uses(wave.world, &grid))?;
