@@ -2,7 +2,6 @@
 
 use super::server::Cin7;
 use super::world::sale::{Kind, Line, Sale, Status};
-use super::world::stock::Cause;
 use super::world::{World, roll};
 use jiff::Span;
 use rust_decimal::Decimal;
@@ -70,7 +69,7 @@ impl Cin7 {
         uuid::Uuid::parse_str(sale_id).is_ok_and(|id| world.delete_sale(id))
     }
 
-    /// Changes what is on hand of up to `n` products by a few units each, without any document, and returns their ids.
+    /// Books `n` stock adjustments of a few units each and returns the ids of the products.
     pub fn move_stock(&self, account_id: &str, n: usize) -> Vec<String> {
         self.world(account_id)
             .move_stock(n)
@@ -99,6 +98,9 @@ impl Cin7 {
     }
 }
 
+/// A scripted step is taken by one of this many of the newest open sales.
+const STEP_AMONG: usize = 60;
+
 impl World {
     pub(crate) fn tick(&mut self, n: usize) {
         for _ in 0..n {
@@ -118,7 +120,8 @@ impl World {
                         self.void_sale(id);
                     }
                 }
-                76..86 => drop(self.move_stock(1 + (event % 4) as usize)),
+                76..82 => drop(self.move_stock(1 + (event % 4) as usize)),
+                82..86 => self.move_goods(event),
                 86..94 => self.touch_master(event),
                 94..97 => {
                     let most = (self.sales.len() as u64 / 4).clamp(2, 300);
@@ -191,26 +194,6 @@ impl World {
         id
     }
 
-    /// Allocates stock to an order that was just authorised; what is missing becomes a backorder.
-    pub(crate) fn hold_stock(&mut self, at: u32) {
-        let Some(sale) = self.sales[at as usize].as_ref() else {
-            return;
-        };
-        let (location, lines) = (sale.location, sale.lines.clone());
-        let mut short = vec![Decimal::ZERO; lines.len()];
-        for (nth, line) in lines.iter().enumerate() {
-            if !line.drop_ship && !self.product(line.product).service {
-                short[nth] =
-                    line.quantity - self.stock.allocate(line.product, location, line.quantity);
-            }
-        }
-        if let Some(sale) = self.sales[at as usize].as_mut() {
-            for (line, short) in Arc::make_mut(&mut sale.lines).iter_mut().zip(short) {
-                line.backorder = short;
-            }
-        }
-    }
-
     fn some_sale(&self, event: u64) -> Option<uuid::Uuid> {
         let at = roll(
             self.options.seed,
@@ -237,41 +220,37 @@ impl World {
         }
     }
 
+    /// Takes one of the open sales a step further: picked, packed, shipped, invoiced, paid.
     fn step_open_sale(&mut self, event: u64) {
-        if let Some(id) = self.some_sale(event) {
-            self.edit_sale(id);
+        let open = |sale: &Sale| sale.order == Status::Authorised && !sale.voided;
+        let newest = (0..self.sales.len() as u32)
+            .rev()
+            .filter(|at| self.sales[*at as usize].as_ref().is_some_and(open));
+        let candidates: Vec<u32> = newest.take(STEP_AMONG).collect();
+        let start = roll(
+            self.options.seed,
+            "which step",
+            event,
+            candidates.len() as u64,
+        ) as usize;
+        for nth in 0..candidates.len() {
+            if self.step(candidates[(start + nth) % candidates.len()]) {
+                return;
+            }
         }
     }
 
     pub(crate) fn void_sale(&mut self, id: uuid::Uuid) -> bool {
-        let now = self.now();
-        let Some(at) = self.sale_by_id.get(&id).copied() else {
-            return false;
-        };
-        let Some(mut sale) = self.sales[at as usize].take() else {
-            return false;
-        };
-        for (product, held) in self.goods_held(&sale) {
-            self.stock.release(product, sale.location, held);
+        let at = self.sale_by_id.get(&id).copied();
+        let live = at.filter(|at| {
+            self.sales[*at as usize]
+                .as_ref()
+                .is_some_and(|sale| !sale.voided)
+        });
+        if let Some(at) = live {
+            self.void_at(at);
         }
-        sale.voided = true;
-        sale.updated = now;
-        self.sales[at as usize] = Some(sale);
-        true
-    }
-
-    pub(crate) fn delete_sale(&mut self, id: uuid::Uuid) -> bool {
-        let Some(at) = self.sale_by_id.remove(&id) else {
-            return false;
-        };
-        let Some(sale) = self.sales[at as usize].take() else {
-            return false;
-        };
-        for (product, held) in self.goods_held(&sale) {
-            self.stock.release(product, sale.location, held);
-        }
-        self.sale_of_task.retain(|_, owner| *owner != at);
-        true
+        live.is_some()
     }
 
     pub(crate) fn bulk_touch(&mut self, n: usize) -> Vec<uuid::Uuid> {
@@ -286,37 +265,51 @@ impl World {
     }
 
     pub(crate) fn move_stock(&mut self, n: usize) -> Vec<uuid::Uuid> {
-        let today = self.today();
         let keys: Vec<_> = self.stock.cards.keys().copied().collect();
         let mut moved = vec![];
         for _ in 0..n.min(keys.len()) {
-            let task = self.new_id();
+            self.created += 1;
             let which = roll(self.options.seed, "moved", self.created, keys.len() as u64) as usize;
             let key = keys[which];
             let on_hand = self.stock.cards[&key].on_hand;
             let by = Decimal::from(1 + roll(self.options.seed, "by", self.created, 6));
-            let by = if on_hand > by && which % 2 == 0 {
+            let by = if on_hand > by && which.is_multiple_of(2) {
                 -by
             } else {
                 by
             };
-            let cost = self.product(key.product).cost;
-            let cause = Cause {
-                task,
-                kind: "Adjustment",
-                number: "ST-99999",
-                date: today,
-            };
-            self.stock.shift(key, by, cost, &cause);
+            self.book_difference(key, by);
             moved.push(self.product(key.product).id);
         }
         moved
     }
 
+    /// Receives a purchase, receives a transfer, or sends a new one.
+    fn move_goods(&mut self, event: u64) {
+        let done = match event % 3 {
+            0 => self.receive_purchase(),
+            1 => self.receive_transfer(),
+            _ => false,
+        };
+        if done {
+            return;
+        }
+        let free =
+            self.stock.cards.iter().filter(|(key, card)| {
+                key.batch == 0 && card.on_hand - card.allocated >= Decimal::TWO
+            });
+        let free: Vec<_> = free.map(|(key, _)| *key).collect();
+        let which = roll(self.options.seed, "sent", event, free.len() as u64) as usize;
+        if let Some(from) = free.get(which).copied() {
+            let to = (from.at + 1) % 3;
+            self.send_transfer(from, to, Decimal::TWO);
+        }
+    }
+
     fn touch_master(&mut self, event: u64) {
         let now = self.now();
         let seed = self.options.seed;
-        if event % 2 == 0 {
+        if event.is_multiple_of(2) {
             let at = roll(seed, "customer edit", event, self.customers.len() as u64) as usize;
             if let Some(customer) = self.customers.get_mut(at) {
                 customer.modified = now;

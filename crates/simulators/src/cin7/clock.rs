@@ -67,9 +67,9 @@ impl Clock {
         }
     }
 
-    /// Returns once somebody has pushed the clock forward. Safe to drop at any time.
-    pub(crate) async fn moved(&self) {
-        self.0.moved.notified().await;
+    /// Completes once somebody has pushed the clock forward. Safe to drop at any time.
+    pub(crate) fn moved(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.moved.notified()
     }
 }
 

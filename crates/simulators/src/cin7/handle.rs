@@ -160,13 +160,12 @@ async fn answer(
             service.options.legacy_503,
         )
     };
-    if let Some(limit) = service.options.limit {
-        if !service
+    if let Some(limit) = service.options.limit
+        && !service
             .limiter
             .allow(limit, &key.to_ascii_lowercase(), Instant::now())
-        {
-            return Some(over(service));
-        }
+    {
+        return Some(over(service));
     }
     let strike = service.faults.next();
     if let Some(wait) = strike.wait {

@@ -23,6 +23,8 @@ pub struct Options {
     pub since_exclusive: bool,
     /// When on hand falls: the documentation does not say.
     pub on_hand_falls_at: OnHandFalls,
+    /// Give goods that arrive to waiting orders, which moves the stamps of those sales.
+    pub allocate_backorders: bool,
     /// Let `DELETE sale/fulfilment` undo an authorised pick, as documented. Observed is a 200 that changes nothing.
     pub fulfilment_delete_applies: bool,
     /// Refuse a `Limit` above 1000 with 400 instead of serving 1000 rows.
@@ -46,6 +48,7 @@ impl Default for Options {
             unknown_path_404: false,
             since_exclusive: false,
             on_hand_falls_at: OnHandFalls::Pick,
+            allocate_backorders: true,
             fulfilment_delete_applies: false,
             refuse_large_limit: false,
             start_at: None,

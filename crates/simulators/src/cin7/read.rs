@@ -11,6 +11,8 @@ use super::reply::{Answer, Refusal};
 use super::routes::{Empty, Route};
 use super::world::World;
 
+pub(crate) use stock::part as purchase_part;
+
 /// Answers a `GET` of a known route.
 pub(crate) fn get<'a>(world: &'a World, route: &'static Route, query: &Query) -> Answer<J<'a>> {
     let readers = [sales::get, goods::get, stock::get, books::get];

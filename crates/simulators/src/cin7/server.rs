@@ -34,6 +34,8 @@ pub(crate) struct Service {
     pub limiter: Limiter,
     pub faults: Faults,
     pub tap: Wiretap,
+    /// Rung when a webhook may be due.
+    pub post: tokio::sync::Notify,
     pub stop: CancellationToken,
 }
 
@@ -157,10 +159,6 @@ impl Cin7 {
     pub(crate) fn world(&self, account_id: &str) -> RwLockWriteGuard<'_, World> {
         self.service.write(self.service.account(account_id))
     }
-
-    pub(crate) fn service(&self) -> &Arc<Service> {
-        &self.service
-    }
 }
 
 impl Drop for Cin7 {
@@ -183,6 +181,7 @@ fn build(options: Options) -> Result<Service> {
         limiter: Limiter::default(),
         faults: Faults::default(),
         tap: Wiretap::default(),
+        post: tokio::sync::Notify::new(),
         stop: CancellationToken::new(),
     })
 }

@@ -25,7 +25,7 @@ use purchase::Purchase;
 use rust_decimal::Decimal;
 use sale::Sale;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use stock::{Place, Stock};
 use stockdoc::{Adjustment, Transfer};
 use uuid::Uuid;
@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub sale_by_id: HashMap<Uuid, u32>,
     /// Owner of a fulfilment, invoice, credit note or payment whose id is not the sale's own.
     pub sale_of_task: HashMap<Uuid, u32>,
+    /// Positions of sales with a backorder.
+    pub backordered: BTreeSet<u32>,
     pub purchases: Vec<Purchase>,
     pub transfers: Vec<Transfer>,
     /// Adjustments and stocktakes share one number series.

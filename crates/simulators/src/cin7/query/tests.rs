@@ -9,7 +9,7 @@ fn query(text: &str) -> Query {
 }
 
 fn rows(text: &str) -> String {
-    let (total, page, rows) = query(text).rows(0..250, |n| J::Int(n)).unwrap();
+    let (total, page, rows) = query(text).rows(0..250, J::Int).unwrap();
     let first = rows
         .first()
         .map_or("-".into(), |row| String::from_utf8(row.bytes()).unwrap());

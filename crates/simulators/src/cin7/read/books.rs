@@ -54,10 +54,10 @@ fn book<'a>(world: &'a World, kind: &'static BookKind, query: &Query) -> Answer<
         Some(other) => other.to_string(),
     };
     // An account that is asked for by its code must exist, unlike everywhere else.
-    if let ("ref/account", Some(code)) = (kind.path, query.get("Code")) {
-        if !rows.iter().any(|row| text(row, "Code") == code) {
-            return Err(Refusal::bad("Account with specified ID not found"));
-        }
+    if let ("ref/account", Some(code)) = (kind.path, query.get("Code"))
+        && !rows.iter().any(|row| text(row, "Code") == code)
+    {
+        return Err(Refusal::bad("Account with specified ID not found"));
     }
     const FILTERS: [&str; 13] = [
         "ID",

@@ -110,7 +110,7 @@ fn availability<'a>(world: &'a World, query: &Query) -> Answer<J<'a>> {
     });
     let rows = rows.filter(|_| {
         seen += 1;
-        missing.is_none_or(|n| seen % n != 0)
+        missing.is_none_or(|n| !seen.is_multiple_of(n))
     });
     query.page("ProductAvailabilityList", rows, |(key, card)| {
         world.availability_row(key, card)

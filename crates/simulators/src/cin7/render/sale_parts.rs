@@ -64,8 +64,11 @@ impl World {
 
     pub(crate) fn quote_part<'a>(&'a self, sale: &'a Sale) -> J<'a> {
         let none = sale.skip_quote || sale.quote == Status::NotAvailable;
-        let lines: &[Line] = if none { &[] } else { &sale.lines };
-        let charges: &[Charge] = if none { &[] } else { &sale.charges };
+        let own = (&sale.lines, &sale.charges);
+        let quoted = sale.header.as_ref().and_then(|h| h.quoted.as_ref());
+        let (lines, charges) = quoted.map_or(own, |(lines, charges)| (lines, charges));
+        let lines: &[Line] = if none { &[] } else { lines };
+        let charges: &[Charge] = if none { &[] } else { charges };
         let (net, tax, total) = totals(lines, charges);
         obj! {
             "Memo": sale.header.as_ref().map_or("", |h| h.quote_memo.as_str()),

@@ -321,7 +321,16 @@ pub(crate) fn opening(currency: &str) -> Books {
 }
 
 /// Code, name, type, class, system account, takes payments.
-const ACCOUNTS: [(&str, &str, &str, &str, Option<&str>, bool); 14] = [
+type AccountRow = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    bool,
+);
+
+const ACCOUNTS: [AccountRow; 14] = [
     ("090", "Current account", "BANK", "ASSET", None, true),
     ("091", "Card payments", "BANK", "ASSET", None, true),
     ("200", "Sales", "REVENUE", "REVENUE", None, false),
@@ -359,7 +368,7 @@ const ACCOUNTS: [(&str, &str, &str, &str, Option<&str>, bool); 14] = [
     ("860", "Rounding", "CURRLIAB", "LIABILITY", None, false),
 ];
 
-fn account(row: &(&str, &str, &str, &str, Option<&str>, bool), currency: &str) -> Value {
+fn account(row: &AccountRow, currency: &str) -> Value {
     let (code, name, kind, class, system, payments) = row;
     json!({"Code": code, "Name": name, "Type": kind, "Status": "ACTIVE", "Description": "", "Class": class,
            "SystemAccount": system, "SystemAccountCode": null, "ForPayments": payments,

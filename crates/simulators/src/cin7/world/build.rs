@@ -65,6 +65,7 @@ impl World {
             sales: vec![],
             sale_by_id: HashMap::new(),
             sale_of_task: HashMap::new(),
+            backordered: BTreeSet::new(),
             purchases: vec![],
             transfers: vec![],
             adjustments: vec![],
@@ -84,6 +85,7 @@ impl World {
         // What was moved while building is how the account begins, not something that happened in it.
         world.stock.movements.clear();
         world.stock.opening.clear();
+        world.stock.touched.clear();
         world.created = 0;
         world
     }

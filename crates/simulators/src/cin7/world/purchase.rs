@@ -16,7 +16,6 @@ pub(crate) struct Purchase {
     pub location: u16,
     pub date: Date,
     pub required: Option<Date>,
-    pub created: Timestamp,
     pub modified: Timestamp,
     pub order: Status,
     pub invoice_first: bool,

@@ -80,11 +80,16 @@ pub(crate) struct Sale {
     pub header: Option<Box<Header>>,
 }
 
+/// Lines and charges of a quote or an order.
+pub(crate) type Content = (Arc<Vec<Line>>, Arc<Vec<Charge>>);
+
 /// The rare parts of a sale.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Header {
     pub written: Map<String, Value>,
     pub quote_memo: String,
+    /// Lines and charges of the quote, once the order has its own.
+    pub quoted: Option<Content>,
     pub order_memo: String,
     pub attachments: Vec<Value>,
     pub journal: Option<Value>,

@@ -44,19 +44,6 @@ fn words(reach: Reach, words: [&'static str; 4]) -> &'static str {
 }
 
 impl World {
-    /// What has to leave the warehouse for the sale: quantity by product, services and drop shipments aside.
-    pub(crate) fn goods_due(&self, sale: &Sale) -> BTreeMap<u32, Decimal> {
-        let mut due = BTreeMap::new();
-        for line in sale
-            .lines
-            .iter()
-            .filter(|l| !l.drop_ship && !self.product(l.product).service)
-        {
-            *due.entry(line.product).or_default() += line.quantity;
-        }
-        due
-    }
-
     /// What authorised picks have taken, by product.
     pub(crate) fn goods_picked(&self, sale: &Sale) -> BTreeMap<u32, Decimal> {
         let mut taken = BTreeMap::new();
@@ -69,6 +56,15 @@ impl World {
             }
         }
         taken
+    }
+
+    /// What has left what is on hand, by product.
+    pub(crate) fn goods_gone(&self, sale: &Sale) -> BTreeMap<u32, Decimal> {
+        let mut gone = BTreeMap::new();
+        for line in self.gone_fulfilments(sale).flat_map(|f| f.picked.iter()) {
+            *gone.entry(line.product).or_default() += line.quantity;
+        }
+        gone
     }
 
     /// What the sale holds allocated: ordered, not on backorder, not yet picked.
@@ -84,7 +80,7 @@ impl World {
         {
             *held.entry(line.product).or_default() += line.quantity - line.backorder;
         }
-        for (product, taken) in self.goods_picked(sale) {
+        for (product, taken) in self.goods_gone(sale) {
             let left = held.entry(product).or_default();
             *left = (*left - taken).max(Decimal::ZERO);
         }

@@ -3,7 +3,7 @@
 use super::World;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// A warehouse, or a bin inside one.
@@ -72,6 +72,8 @@ pub(crate) struct Stock {
     batch_at: HashMap<Batch, u32>,
     /// Since the account was opened; what was there at first is no movement.
     pub movements: Vec<Movement>,
+    /// Products whose availability changed since it was last announced.
+    pub touched: BTreeSet<u32>,
     /// On hand when the account was opened, for products that moved since.
     pub opening: BTreeMap<CardKey, Decimal>,
 }
@@ -171,6 +173,7 @@ impl Stock {
     pub(crate) fn allocate(&mut self, product: u32, at: u16, wanted: Decimal) -> Decimal {
         let free = self.available(product, at).max(Decimal::ZERO);
         let got = wanted.min(free);
+        self.touched.insert(product);
         let mut left = got;
         for (_, card) in self.cards_mut(product, at) {
             let take = left.min((card.on_hand - card.allocated).max(Decimal::ZERO));
@@ -182,6 +185,7 @@ impl Stock {
 
     /// Gives back what was allocated in a warehouse.
     pub(crate) fn release(&mut self, product: u32, at: u16, mut quantity: Decimal) {
+        self.touched.insert(product);
         let mut cards: Vec<_> = self.cards_mut(product, at).collect();
         // Cards that hold more promises than goods are relieved first.
         cards.sort_by_key(|(_, card)| card.on_hand - card.allocated);
@@ -205,6 +209,7 @@ impl Stock {
             ..Card::default()
         });
         self.opening.entry(key).or_insert(card.on_hand);
+        self.touched.insert(key.product);
         card.on_hand += quantity;
         let amount = (quantity * card.cost).round_dp(4);
         self.movements.push(Movement {

@@ -152,7 +152,6 @@ fn purchases(world: &mut World, plan: &Plan<'_>, count: usize) {
             location,
             date,
             required: Some(later(date, 14)),
-            created,
             modified: created,
             order: Status::Authorised,
             invoice_first: false,

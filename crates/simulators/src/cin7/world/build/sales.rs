@@ -59,6 +59,9 @@ pub(super) fn enter(world: &mut World, plan: &Plan<'_>) {
             for task in tasks_of(&sale) {
                 world.sale_of_task.insert(task, at);
             }
+            if sale.lines.iter().any(|line| line.backorder > Decimal::ZERO) {
+                world.backordered.insert(at);
+            }
             if copy == 0 && !sale.invoices.is_empty() && !sale.voided {
                 latest_of.entry(invoice.buyer).or_default().push(at);
             }
@@ -261,7 +264,7 @@ impl Draft<'_> {
         if matches!(stage, Stage::Invoiced | Stage::Completed) {
             self.bill(plan, &mut sale, stage);
         }
-        if matches!(stage, Stage::Ordered | Stage::Picking | Stage::HalfShipped) {
+        if (Stage::Ordered..=Stage::HalfShipped).contains(&stage) {
             allocate(world, &mut sale);
         }
         sale
@@ -442,7 +445,7 @@ fn usual_spot(world: &World, product: u32, warehouse: u16) -> CardKey {
 
 /// Holds stock for an order that is not shipped; what is missing becomes a backorder.
 fn allocate(world: &mut World, sale: &mut Sale) {
-    let mut picked = world.goods_picked(sale);
+    let mut picked = world.goods_gone(sale);
     let mut short = vec![];
     for (at, line) in sale.lines.iter().enumerate() {
         if world.product(line.product).service {

@@ -1,0 +1,456 @@
+//! Quotes and orders: lines, allocation, backorders, kits that are assembled on the spot.
+
+use super::sale::{alter, index, live, status_of};
+use super::{Fields, Write, Written, fulfil};
+use crate::cin7::read;
+use crate::cin7::reply::{Answer, Refusal};
+use crate::cin7::routes;
+use crate::cin7::world::World;
+use crate::cin7::world::assembly::{Assembly, AssemblyStatus, Used};
+use crate::cin7::world::sale::{Charge, Kind, Line, Sale, Status, TAX_RULES, line_total};
+use crate::cin7::world::stock::{CardKey, Cause};
+use rust_decimal::Decimal;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Deepest nesting of kits that is followed.
+const NESTING_MAX: usize = 8;
+
+pub(super) fn quote(world: &mut World, write: &Write<'_>) -> Written {
+    let at = index(world, write.body.required_id("SaleID")?)?;
+    let sale = live(world, at)?;
+    if sale.skip_quote {
+        return Err(Refusal::bad(
+            "Quote cannot be changed: the sale skips its quote",
+        ));
+    }
+    if !sale.quote.open() {
+        return Err(Refusal::bad(format!(
+            "Quote cannot be changed in status {}",
+            sale.quote.text()
+        )));
+    }
+    let status = status_of(write)?;
+    let (lines, charges) = parts(world, write)?;
+    let memo = write.body.text("Memo");
+    alter(world, at, |sale| {
+        (sale.lines, sale.charges, sale.quote) = (Arc::new(lines), Arc::new(charges), status);
+        if let Some(memo) = memo {
+            sale.header_mut().quote_memo = memo;
+        }
+    })?;
+    if status == Status::Authorised {
+        world.announce_sale("Sale/QuoteAuthorised", at, json!({}));
+    }
+    part(world, at, "sale/quote")
+}
+
+/// One part of a sale, read back as `GET` answers it.
+pub(super) fn part(world: &World, at: u32, path: &'static str) -> Written {
+    let id = world.sales[at as usize]
+        .as_ref()
+        .map(|sale| sale.id)
+        .unwrap_or_default();
+    let query =
+        crate::cin7::query::Query::new(vec![("SaleID".into(), id.to_string())], Default::default());
+    let route = routes::find(path).ok_or_else(|| Refusal::bad("Sale not found"))?;
+    Ok(read::get(world, route, &query)?.bytes())
+}
+
+fn parts(world: &World, write: &Write<'_>) -> Answer<(Vec<Line>, Vec<Charge>)> {
+    let lines = write
+        .body
+        .rows("Lines")?
+        .into_iter()
+        .map(|row| line(world, row))
+        .collect::<Answer<_>>()?;
+    let charges = write
+        .body
+        .rows("AdditionalCharges")?
+        .into_iter()
+        .map(|row| charge(world, row));
+    Ok((lines, charges.collect::<Answer<_>>()?))
+}
+
+/// A product named by `ProductID`, `SKU` or `ProductCode`.
+pub(super) fn product(world: &World, row: Fields<'_>) -> Answer<u32> {
+    let code = row.text("SKU").or_else(|| row.text("ProductCode"));
+    match (row.id("ProductID")?, code) {
+        (Some(id), _) => {
+            let at = world.product_by_id.get(&id).copied();
+            at.ok_or_else(|| Refusal::bad(format!("Product with ID {id} was not found")))
+        }
+        (None, Some(sku)) => {
+            let at = world.product_by_sku.get(&sku.to_uppercase()).copied();
+            at.ok_or_else(|| Refusal::bad(format!("Product with SKU {sku} was not found")))
+        }
+        _ => Err(Refusal::missing("ProductID")),
+    }
+}
+
+fn tax_rule(world: &World, row: Fields<'_>) -> Answer<u8> {
+    let Some(name) = row.text("TaxRule") else {
+        return Ok(0);
+    };
+    if let Some(at) = TAX_RULES
+        .iter()
+        .position(|(rule, _)| rule.eq_ignore_ascii_case(&name))
+    {
+        return Ok(at as u8);
+    }
+    // Rules that a client added are known, but have no rate of their own here.
+    match world.books.has("ref/tax", "Name", &name) {
+        true => Ok(2),
+        false => Err(Refusal::unknown_name(format!(
+            "Tax Rule '{name}' was not found in reference book"
+        ))),
+    }
+}
+
+pub(super) fn line(world: &World, row: Fields<'_>) -> Answer<Line> {
+    let product = product(world, row)?;
+    let quantity = row.quantity("Quantity")?;
+    let price = row.required_decimal("Price")?.round_dp(4);
+    let discount = row.decimal("Discount")?.unwrap_or_default().round_dp(2);
+    if discount > Decimal::ONE_HUNDRED || discount < Decimal::ZERO {
+        return Err(Refusal::bad("'Discount' must be between 0 and 100."));
+    }
+    check_total(row, line_total(quantity, price, discount))?;
+    Ok(Line {
+        product,
+        quantity,
+        price,
+        discount,
+        tax: tax_rule(world, row)?,
+        drop_ship: row.bool("DropShip").unwrap_or(false),
+        backorder: Decimal::ZERO,
+        comment: row.text("Comment").map(String::into_boxed_str),
+    })
+}
+
+/// The total of a line is only there to be checked.
+fn check_total(row: Fields<'_>, expected: Decimal) -> Answer<()> {
+    match row.decimal("Total")? {
+        Some(total) if total.round_dp(2) != expected => Err(Refusal::bad(format!(
+            "Value of attribute 'Total' is incorrect: expected {}, received {total}",
+            expected.normalize()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn charge(world: &World, row: Fields<'_>) -> Answer<Charge> {
+    let (price, quantity) = (
+        row.required_decimal("Price")?.round_dp(4),
+        row.quantity("Quantity")?,
+    );
+    let discount = row.decimal("Discount")?.unwrap_or_default();
+    check_total(row, line_total(quantity, price, discount))?;
+    Ok(Charge {
+        description: row.required("Description")?,
+        price,
+        quantity,
+        discount,
+        tax: tax_rule(world, row)?,
+        comment: row.text("Comment").map(String::into_boxed_str),
+    })
+}
+
+/// How far an order is to go by itself once it is authorised.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Auto {
+    Nothing,
+    Pick,
+    Pack,
+    Ship,
+}
+
+fn auto_mode(write: &Write<'_>) -> Answer<Auto> {
+    match write
+        .body
+        .text("AutoPickPackShipMode")
+        .map(|mode| mode.to_ascii_uppercase())
+        .as_deref()
+    {
+        None | Some("NOPICK") => Ok(Auto::Nothing),
+        Some("AUTOPICK") => Ok(Auto::Pick),
+        Some("AUTOPICKPACK") => Ok(Auto::Pack),
+        Some("AUTOPICKPACKSHIP") => Ok(Auto::Ship),
+        Some(other) => Err(Refusal::bad(format!(
+            "'AutoPickPackShipMode' cannot be '{other}'."
+        ))),
+    }
+}
+
+pub(super) fn order(world: &mut World, write: &Write<'_>) -> Written {
+    let at = index(world, write.body.required_id("SaleID")?)?;
+    let sale = live(world, at)?;
+    if !sale.order.open() {
+        return Err(Refusal::bad(format!(
+            "Order cannot be changed in status {}",
+            sale.order.text()
+        )));
+    }
+    if !sale.skip_quote && sale.quote != Status::Authorised {
+        return Err(Refusal::bad(
+            "Order cannot be changed until the quote is authorised",
+        ));
+    }
+    let status = status_of(write)?;
+    let (lines, charges) = parts(world, write)?;
+    if status == Status::Authorised && lines.is_empty() && charges.is_empty() {
+        return Err(Refusal::bad("Should be at least one order line."));
+    }
+    let auto = auto_mode(write)?;
+    let goods = lines
+        .iter()
+        .any(|line| !world.product(line.product).service);
+    let memo = write.body.text("Memo");
+    alter(world, at, |sale| {
+        if !sale.skip_quote && sale.header_mut().quoted.is_none() {
+            let quoted = (sale.lines.clone(), sale.charges.clone());
+            sale.header_mut().quoted = Some(quoted);
+        }
+        (sale.lines, sale.charges, sale.order) = (Arc::new(lines), Arc::new(charges), status);
+        if !goods && status == Status::Authorised {
+            sale.kind = Kind::Service;
+        }
+        if let Some(memo) = memo {
+            sale.header_mut().order_memo = memo;
+        }
+    })?;
+    if status == Status::Authorised {
+        world.hold_stock(at);
+        world.announce_sale("Sale/OrderAuthorised", at, json!({}));
+        let sale = live(world, at)?;
+        let short = world.backordered.contains(&at);
+        let simple = sale.kind == Kind::Simple;
+        if short {
+            world.announce_sale("Sale/Backordered", at, json!({}));
+        }
+        if auto > Auto::Nothing && simple && !short {
+            fulfil::run(world, at, auto)?;
+        }
+    }
+    part(world, at, "sale/order")
+}
+
+impl World {
+    /// Allocates stock to an order that was just authorised. Kits that are short are assembled if all their components
+    /// are there; what is still missing becomes a backorder.
+    pub(crate) fn hold_stock(&mut self, at: u32) {
+        let Some(sale) = self.sales[at as usize].as_ref() else {
+            return;
+        };
+        let (id, location, lines) = (sale.id, sale.location, sale.lines.clone());
+        let mut short = vec![Decimal::ZERO; lines.len()];
+        for (nth, line) in lines.iter().enumerate() {
+            if line.drop_ship || self.product(line.product).service {
+                continue;
+            }
+            let mut missing =
+                line.quantity - self.stock.allocate(line.product, location, line.quantity);
+            if missing > Decimal::ZERO
+                && self.product(line.product).auto_assembly()
+                && self.assemble_for(line.product, missing, location, id)
+            {
+                missing -= self.stock.allocate(line.product, location, missing);
+            }
+            short[nth] = missing;
+        }
+        let any = short.iter().any(|missing| *missing > Decimal::ZERO);
+        if let Some(sale) = self.sales[at as usize].as_mut() {
+            for (line, short) in Arc::make_mut(&mut sale.lines).iter_mut().zip(short) {
+                line.backorder = short;
+            }
+        }
+        if any {
+            self.backordered.insert(at)
+        } else {
+            self.backordered.remove(&at)
+        };
+    }
+
+    /// Gives goods that have arrived to the orders that wait for them, oldest first.
+    pub(crate) fn serve_backorders(&mut self, product: u32, warehouse: u16) {
+        if !self.options.allocate_backorders {
+            return;
+        }
+        let waiting: Vec<u32> = self.backordered.iter().copied().collect();
+        for at in waiting {
+            let Some(sale) = self.sales[at as usize].as_ref() else {
+                continue;
+            };
+            let wants = |line: &Line| line.product == product && line.backorder > Decimal::ZERO;
+            if sale.location != warehouse || !sale.lines.iter().any(wants) {
+                continue;
+            }
+            let mut lines = sale.lines.clone();
+            let mut any = false;
+            for line in Arc::make_mut(&mut lines)
+                .iter_mut()
+                .filter(|line| line.product == product)
+            {
+                let got = self.stock.allocate(product, warehouse, line.backorder);
+                line.backorder -= got;
+                any |= got > Decimal::ZERO;
+            }
+            if !any {
+                return;
+            }
+            if lines.iter().all(|line| line.backorder.is_zero()) {
+                self.backordered.remove(&at);
+            }
+            let now = self.now();
+            if let Some(sale) = self.sales[at as usize].as_mut() {
+                sale.lines = lines;
+                sale.updated = now;
+            }
+        }
+    }
+
+    /// Assembles at least `quantity` of a kit at a warehouse out of free components there, inner kits first.
+    /// All or nothing: `false` leaves everything as it was.
+    fn assemble_for(&mut self, kit: u32, quantity: Decimal, warehouse: u16, sale: Uuid) -> bool {
+        let (mut steps, mut taken) = (vec![], BTreeMap::new());
+        if !self.assembly_steps(kit, quantity, warehouse, 0, &mut taken, &mut steps) {
+            return false;
+        }
+        for (kit, quantity) in steps {
+            self.assemble_now(kit, quantity, warehouse, Some(sale));
+        }
+        true
+    }
+
+    fn assembly_steps(
+        &self,
+        kit: u32,
+        quantity: Decimal,
+        warehouse: u16,
+        depth: usize,
+        taken: &mut BTreeMap<u32, Decimal>,
+        steps: &mut Vec<(u32, Decimal)>,
+    ) -> bool {
+        let Some(bom) = self.product(kit).bom.as_ref().filter(|bom| bom.auto) else {
+            return false;
+        };
+        if depth >= NESTING_MAX {
+            return false;
+        }
+        // Whole runs only: a BOM that makes ten makes ten.
+        let made = (quantity / bom.makes).ceil() * bom.makes;
+        for part in self.planned_for(kit, made) {
+            if self.product(part.product).service {
+                continue;
+            }
+            let used = taken.entry(part.product).or_default();
+            let free = (self.stock.available(part.product, warehouse) - *used).max(Decimal::ZERO);
+            let take = part.total.min(free);
+            *used += take;
+            let missing = part.total - take;
+            if missing > Decimal::ZERO
+                && !self.assembly_steps(part.product, missing, warehouse, depth + 1, taken, steps)
+            {
+                return false;
+            }
+        }
+        steps.push((kit, made));
+        true
+    }
+
+    /// Makes a completed assembly out of free components; the caller has seen that they are there.
+    fn assemble_now(&mut self, kit: u32, quantity: Decimal, warehouse: u16, sale: Option<Uuid>) {
+        let (id, today) = (self.new_id(), self.today());
+        self.numbers.assembly += 1;
+        let number = format!("FG-{:05}", self.numbers.assembly);
+        let planned = self.planned_for(kit, quantity);
+        let cause = Cause {
+            task: id,
+            kind: "Finished Goods",
+            number: &number,
+            date: today,
+        };
+        let mut used = vec![];
+        for part in planned
+            .iter()
+            .filter(|part| !self.products[part.product as usize].service)
+        {
+            let takes = self.take_free(part.product, warehouse, part.total);
+            for (key, quantity) in takes {
+                let cost = self
+                    .stock
+                    .cards
+                    .get(&key)
+                    .map_or(Decimal::ZERO, |card| card.cost);
+                self.stock.shift(key, -quantity, cost, &cause);
+                used.push(Used {
+                    product: part.product,
+                    place: key.place,
+                    batch: key.batch,
+                    quantity,
+                    cost: cost * quantity,
+                });
+            }
+        }
+        let cost: Decimal = used.iter().map(|u| u.cost).sum();
+        let key = self.card_key(kit, warehouse, 0);
+        self.stock
+            .shift(key, quantity, (cost / quantity).round_dp(4), &cause);
+        self.assemblies.push(Assembly {
+            id,
+            number,
+            status: AssemblyStatus::Completed,
+            product: kit,
+            place: warehouse,
+            quantity,
+            wip_account: "721".into(),
+            account: "720".into(),
+            wip_date: Some(today),
+            date: today,
+            completed: Some(today),
+            batch: 0,
+            notes: "Assembled for a sale order".into(),
+            sale,
+            planned,
+            used,
+            written: Default::default(),
+        });
+    }
+
+    /// Which cards of a warehouse give `quantity` free units; less if there are fewer.
+    pub(crate) fn take_free(
+        &self,
+        product: u32,
+        warehouse: u16,
+        quantity: Decimal,
+    ) -> Vec<(CardKey, Decimal)> {
+        let mut left = quantity;
+        let mut takes = vec![];
+        for (key, card) in self.stock.cards_at(product, warehouse) {
+            let take =
+                left.min((card.on_hand - card.allocated.max(Decimal::ZERO)).max(Decimal::ZERO));
+            if take > Decimal::ZERO {
+                takes.push((*key, take));
+                left -= take;
+            }
+        }
+        takes
+    }
+
+    /// Sales whose goods have left what is on hand, by the stage that the options name.
+    pub(crate) fn gone_fulfilments<'s>(
+        &self,
+        sale: &'s Sale,
+    ) -> impl Iterator<Item = &'s crate::cin7::world::sale::Fulfilment> + use<'s> {
+        let at_ship = self.options.on_hand_falls_at == crate::cin7::options::OnHandFalls::Ship;
+        sale.live_fulfilments().filter(move |f| {
+            if at_ship {
+                f.ship == Status::Authorised
+            } else {
+                f.pick == Status::Authorised
+            }
+        })
+    }
+}
