@@ -1,5 +1,8 @@
 //! The simulators as a client sees them: over HTTP, against the documented shapes.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
 
 mod activity;
 mod balance;
