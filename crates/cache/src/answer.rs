@@ -121,6 +121,12 @@ pub enum LoadError {
         #[source]
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Another process was loading the value for this reader too, and failed.
+    #[error("loading `{key}` failed in another process")]
+    FailedElsewhere {
+        /// The logical key.
+        key: Arc<str>,
+    },
     /// The loader panicked. Asking again runs it again.
     #[error("the loader of `{key}` panicked")]
     Panicked {

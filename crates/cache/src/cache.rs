@@ -146,7 +146,7 @@ impl Cache {
             let uptime = self.inner.clock.uptime();
             if entry.is_fresh(uptime) && self.is_young_enough(&entry, &read) {
                 rules.counters.hit();
-                if entry.claim_refresh(uptime) {
+                if entry.claim_refresh(rules.info.refresh_at, uptime) {
                     self.refresh_ahead(key, loader);
                 }
                 return Ok(Answer {
@@ -211,7 +211,7 @@ impl Cache {
     ) -> Invalidated {
         let keys: Vec<PhysicalKey> = keys.into_iter().cloned().collect();
         for key in &keys {
-            if let Some(family) = self.inner.families.get(key.family) {
+            if let Some(family) = self.inner.families.get(key.family as usize) {
                 count(&family.counters.invalidated);
             }
             self.inner.forget(key);
@@ -221,7 +221,7 @@ impl Cache {
         };
         let inner = self.inner.clone();
         let work = tokio::spawn(async move {
-            let names = keys.iter().map(|key| key.text.clone()).collect();
+            let names = keys.iter().map(|key| key.text.to_string()).collect();
             let everywhere = remote.invalidate(names).await;
             // A copy may have been read from the store between our two steps.
             keys.iter().for_each(|key| inner.forget(key));
@@ -284,7 +284,9 @@ impl Cache {
                         if !counted {
                             rules.counters.hit();
                         }
-                        if answer.entry.claim_refresh(inner.clock.uptime())
+                        if answer
+                            .entry
+                            .claim_refresh(rules.info.refresh_at, inner.clock.uptime())
                             && let Some(loader) = loader.take()
                         {
                             self.refresh_ahead(key, loader);
@@ -400,7 +402,7 @@ impl Cache {
         let moment = self.inner.moment();
         let rules = &key.rules;
         seen.header = stored.slice(..stored.len().min(entry::HEADER_BYTES));
-        match entry::decode::<V>(stored, rules.info.refresh_at, moment) {
+        match entry::decode::<V>(stored, moment) {
             Ok(entry) if entry.window.is_plausible(moment.now) => Some(Arc::new(entry)),
             Ok(_) => None,
             Err(error) => {

@@ -20,18 +20,12 @@ const ABSENT: u8 = 0;
 pub(crate) struct Entry<V> {
     pub value: Option<V>,
     pub window: Window,
+    /// What the calendar was ahead of the uptime when the entry came, in milliseconds. The window is
+    /// compared on the uptime, where no calendar step reaches it.
+    calendar_ahead: i64,
     /// Stored size of the value in bytes.
-    pub bytes: usize,
-    deadlines: Deadlines,
+    pub bytes: u32,
     refreshing: AtomicBool,
-}
-
-/// The window on this process's uptime, in milliseconds, where no calendar step reaches it.
-#[derive(Debug, Clone, Copy)]
-struct Deadlines {
-    refresh: u64,
-    expires: u64,
-    stale: u64,
 }
 
 /// The time on both clocks.
@@ -42,53 +36,37 @@ pub(crate) struct Moment {
 }
 
 impl<V> Entry<V> {
-    /// Holds `value` from `moment` on. `refresh_at` is the fraction of the life after which a read
-    /// asks for a refresh; 1.0 or more never asks.
-    pub fn new(
-        value: Option<V>,
-        window: Window,
-        bytes: usize,
-        refresh_at: f64,
-        moment: Moment,
-    ) -> Self {
-        let now = moment.now.as_millisecond();
-        let uptime = moment.uptime.as_millis() as u64;
-        let after = |at: i64| uptime.saturating_add(at.saturating_sub(now).max(0) as u64);
-        let refresh = if refresh_at < 1.0 {
-            let life = (window.expires_at - window.fetched_at) as f64;
-            after(
-                window
-                    .fetched_at
-                    .saturating_add((life * refresh_at.max(0.0)) as i64),
-            )
-        } else {
-            u64::MAX
-        };
-        let deadlines = Deadlines {
-            refresh,
-            expires: after(window.expires_at),
-            stale: after(window.stale_until),
-        };
+    /// Holds `value` from `moment` on.
+    pub fn new(value: Option<V>, window: Window, bytes: usize, moment: Moment) -> Self {
+        let calendar_ahead = moment.now.as_millisecond() - on_calendar(moment.uptime, 0);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             value,
             window,
+            calendar_ahead,
             bytes,
-            deadlines,
             refreshing: AtomicBool::new(false),
         }
     }
 
     pub fn is_fresh(&self, uptime: Duration) -> bool {
-        (uptime.as_millis() as u64) < self.deadlines.expires
+        on_calendar(uptime, self.calendar_ahead) < self.window.expires_at
     }
 
     pub fn is_kept(&self, uptime: Duration) -> bool {
-        (uptime.as_millis() as u64) < self.deadlines.stale
+        on_calendar(uptime, self.calendar_ahead) < self.window.stale_until
     }
 
-    /// Whether this read should start the refresh. True for one reader only.
-    pub fn claim_refresh(&self, uptime: Duration) -> bool {
-        (uptime.as_millis() as u64) >= self.deadlines.refresh
+    /// Whether this read should start the refresh: the first one after the fraction `refresh_at` of the
+    /// life. 1.0 or more never asks.
+    pub fn claim_refresh(&self, refresh_at: f64, uptime: Duration) -> bool {
+        let life = (self.window.expires_at - self.window.fetched_at) as f64;
+        let due = self
+            .window
+            .fetched_at
+            .saturating_add((life * refresh_at) as i64);
+        refresh_at < 1.0
+            && on_calendar(uptime, self.calendar_ahead) >= due
             && !self.refreshing.swap(true, Ordering::Relaxed)
     }
 
@@ -100,6 +78,12 @@ impl<V> Entry<V> {
     pub fn is_younger_than(&self, age_max: Duration, now: Timestamp) -> bool {
         now.as_millisecond().saturating_sub(self.window.fetched_at) <= millis(age_max)
     }
+}
+
+/// An uptime as the calendar would show it had it never been stepped.
+fn on_calendar(uptime: Duration, ahead: i64) -> i64 {
+    // Not `as_millis`: every hit pays for this, and 128 bits are not needed before the year 292 million.
+    uptime.as_secs() as i64 * 1000 + i64::from(uptime.subsec_millis()) + ahead
 }
 
 /// Why stored bytes are no entry.
@@ -146,11 +130,7 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<Window> {
 }
 
 /// Reads an entry from a shared store.
-pub(crate) fn decode<V: Cacheable>(
-    bytes: Bytes,
-    refresh_at: f64,
-    moment: Moment,
-) -> Result<Entry<V>, WireError> {
+pub(crate) fn decode<V: Cacheable>(bytes: Bytes, moment: Moment) -> Result<Entry<V>, WireError> {
     let window = peek(&bytes).ok_or(WireError::Header)?;
     let sum = checksum(&bytes[..28], &bytes[HEADER_BYTES..]);
     if bytes[28..HEADER_BYTES] != sum.to_le_bytes() {
@@ -161,7 +141,7 @@ pub(crate) fn decode<V: Cacheable>(
         FOUND => Some(V::from_bytes(bytes.slice(HEADER_BYTES..)).map_err(WireError::Value)?),
         _ => None,
     };
-    Ok(Entry::new(value, window, length, refresh_at, moment))
+    Ok(Entry::new(value, window, length, moment))
 }
 
 fn checksum(header: &[u8], body: &[u8]) -> u64 {

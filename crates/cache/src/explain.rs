@@ -170,7 +170,7 @@ impl Cache {
 
     /// What is known about one key.
     pub async fn explain(&self, key: &PhysicalKey) -> Option<Explanation> {
-        let family = self.inner.families.get(key.family)?;
+        let family = self.inner.families.get(key.family as usize)?;
         Some(Explanation {
             logical: key.logical().to_owned(),
             physical: key.as_str().to_owned(),

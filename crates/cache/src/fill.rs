@@ -16,7 +16,7 @@ use crate::family::VALUE_BYTES_MAX;
 use crate::flight::{Flight, Landing};
 use crate::key::Key;
 use crate::life::{Life, Window};
-use crate::remote::{Acquired, Away, Remote};
+use crate::remote::{Acquired, Away, Release, Remote};
 use crate::stats::{Reject, count};
 use crate::value::Cacheable;
 
@@ -31,6 +31,14 @@ enum Permit {
     Own,
     /// Nothing: the store is away or off, or another process took too long.
     None,
+}
+
+/// Why a flight does not load.
+enum Spared<V> {
+    /// The value appeared meanwhile.
+    Found(Arc<Entry<V>>, Source),
+    /// The process that was loading it failed, and so would we.
+    FailedElsewhere,
 }
 
 /// Starts the load of `key` as a task.
@@ -131,9 +139,13 @@ impl<V: Cacheable> Run<V> {
     {
         let permit = match self.permit().await {
             Ok(permit) => permit,
-            Err((entry, source)) => {
-                let began = self.began;
-                self.land(Ok((entry, source)), began);
+            Err(spared) => {
+                let (key, began) = (self.key.logical().into(), self.began);
+                let outcome = match spared {
+                    Spared::Found(entry, source) => Ok((entry, source)),
+                    Spared::FailedElsewhere => Err(LoadError::FailedElsewhere { key }),
+                };
+                self.land(outcome, began);
                 return;
             }
         };
@@ -145,7 +157,7 @@ impl<V: Cacheable> Run<V> {
     }
 
     /// The right to keep the result, or a value that appeared meanwhile.
-    async fn permit(&mut self) -> Result<Permit, (Arc<Entry<V>>, Source)> {
+    async fn permit(&mut self) -> Result<Permit, Spared<V>> {
         let inner = self.cache.inner.clone();
         if self.key.name.is_too_long() {
             return Ok(Permit::None);
@@ -158,7 +170,7 @@ impl<V: Cacheable> Run<V> {
                 && let Some(entry) = near.get::<V>(self.key.rules.info.size_class, &self.key.name)
                 && self.is_usable(&entry)
             {
-                return Err((entry, Source::Memory));
+                return Err(Spared::Found(entry, Source::Memory));
             }
             return Ok(Permit::Own);
         };
@@ -175,16 +187,19 @@ impl<V: Cacheable> Run<V> {
     }
 
     /// Gets the lease, waiting for another process that has it, for a while.
-    async fn lease(&mut self, remote: &Remote) -> Result<Permit, (Arc<Entry<V>>, Source)> {
+    async fn lease(&mut self, remote: &Remote) -> Result<Permit, Spared<V>> {
         let token = format!("{:016x}", rand::random::<u64>());
         let until = Instant::now() + remote.options.lease_wait_max;
         let mut pause = POLL.0;
+        let mut waited = false;
         loop {
             // Whatever the store says next, it says after this.
             self.began = self.cache.inner.flights.next();
             let mode = match self.purpose {
                 Purpose::Refresh => "force",
                 Purpose::Read if self.seen.garbage => "delete",
+                // Whoever has an old value to fall back on tries for itself.
+                Purpose::Read if waited && self.seen.stale.is_none() => "wait",
                 Purpose::Read => "",
             };
             let name = self.key.name.text.clone();
@@ -197,13 +212,14 @@ impl<V: Cacheable> Run<V> {
             match acquired {
                 Err(_) => return Ok(Permit::None),
                 Ok(Acquired::Granted) => return Ok(Permit::Lease(token)),
+                Ok(Acquired::Failed) => return Err(Spared::FailedElsewhere),
                 Ok(Acquired::Value(stored)) => {
                     let cache = self.cache.clone();
                     let empty = stored.is_empty();
                     let opened = cache.open(&self.key, stored, &mut self.seen);
                     match opened {
                         Some(entry) if self.is_usable(&entry) => {
-                            return Err((entry, Source::Shared));
+                            return Err(Spared::Found(entry, Source::Shared));
                         }
                         // Nothing to recognise it by the next time round.
                         _ if empty => self.purpose = Purpose::Refresh,
@@ -212,6 +228,7 @@ impl<V: Cacheable> Run<V> {
                     }
                 }
                 Ok(Acquired::Held) => {
+                    waited = true;
                     if Instant::now() >= until {
                         count(&self.key.rules.counters.lease_waits_ended);
                         return Ok(Permit::None);
@@ -302,13 +319,7 @@ impl<V: Cacheable> Run<V> {
             }
         };
         let bytes = payload.as_ref().map_or(0, Bytes::len);
-        let entry = Arc::new(Entry::new(
-            loaded.value,
-            window,
-            bytes,
-            rules.info.refresh_at,
-            moment,
-        ));
+        let entry = Arc::new(Entry::new(loaded.value, window, bytes, moment));
         let keepable = fate.is_ok();
         let epoch = inner.flights.epoch(self.key.name.hash);
         // Sent before it is known whether the lease still holds: if it does, nobody had invalidated the
@@ -328,10 +339,14 @@ impl<V: Cacheable> Run<V> {
                         .await
                 } else {
                     // What is not kept must not leave its predecessor behind.
-                    remote.release(&name, token, true, &mut patience).await
+                    remote
+                        .release(&name, token, Release::Drop, &mut patience)
+                        .await
                 };
                 if written == Err(Away::Full) {
-                    let _ = remote.release(&name, token, true, &mut patience).await;
+                    let _ = remote
+                        .release(&name, token, Release::Drop, &mut patience)
+                        .await;
                 }
                 match written {
                     Ok(true) if keepable => rules.counters.stored(bytes),
@@ -425,7 +440,7 @@ impl<V: Cacheable> Run<V> {
         let confirmed = match (&permit, &inner.remote) {
             (Permit::Lease(token), Some(remote)) => {
                 remote
-                    .release(&self.key.name.text, token, false, &mut patience)
+                    .release(&self.key.name.text, token, Release::Failed, &mut patience)
                     .await
                     == Ok(true)
             }

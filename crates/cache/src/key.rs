@@ -169,14 +169,18 @@ impl<V> fmt::Debug for Key<V> {
 pub struct PhysicalKey {
     pub(crate) text: String,
     pub(crate) hash: u64,
-    pub(crate) family: usize,
-    schema_len: usize,
-    logical_at: usize,
+    pub(crate) family: u32,
+    schema_len: u16,
+    logical_at: u16,
 }
 
 impl PhysicalKey {
     pub(crate) fn new(text: String, schema_len: usize, logical_at: usize, family: usize) -> Self {
         let hash = hash(&text);
+        // Out of range only for keys that are too long to be stored or shown.
+        let place = |at: usize| u16::try_from(at).unwrap_or(0);
+        let (schema_len, logical_at) = (place(schema_len), place(logical_at));
+        let family = family as u32;
         Self {
             text,
             hash,
@@ -188,17 +192,27 @@ impl PhysicalKey {
 
     /// The build's part: `mp7-1f0c9a2b`.
     pub fn schema(&self) -> &str {
-        &self.text[..self.schema_len]
+        self.text
+            .get(..usize::from(self.schema_len))
+            .unwrap_or_default()
     }
 
     /// The owner's part: `e`, `i=au`, `t=acme` or `u=acme/bob`, escaped.
     pub fn owner(&self) -> &str {
-        &self.text[self.schema_len + 1..self.logical_at - 1]
+        let (from, to) = (
+            usize::from(self.schema_len) + 1,
+            usize::from(self.logical_at),
+        );
+        self.text
+            .get(from..to.saturating_sub(1))
+            .unwrap_or_default()
     }
 
     /// The name that tools show: `opp:notes:42`.
     pub fn logical(&self) -> &str {
-        &self.text[self.logical_at..]
+        self.text
+            .get(usize::from(self.logical_at)..)
+            .unwrap_or_default()
     }
 
     /// The whole name in the store.

@@ -71,7 +71,8 @@ impl Memory {
             hash: key.hash,
             text: &key.text,
         })?;
-        slot.entry.downcast().ok()
+        let entry: Arc<dyn Any + Send + Sync> = slot.entry;
+        entry.downcast().ok()
     }
 
     /// Keeps `entry`. May push others, or itself, out.
@@ -81,17 +82,13 @@ impl Memory {
         key: &PhysicalKey,
         entry: Arc<Entry<V>>,
     ) {
-        let weight = entry.bytes + key.text.len() + ENTRY_OVERHEAD_BYTES;
-        let stored = StoredKey {
-            hash: key.hash,
-            text: key.text.as_str().into(),
-        };
+        let weight = entry.bytes as usize + key.text.len() + ENTRY_OVERHEAD_BYTES;
+        let stored = StoredKey::new(key);
         self.shelf(class).insert(
             stored,
             Slot {
-                window: entry.window,
                 entry,
-                weight: weight as u64,
+                weight: u32::try_from(weight).unwrap_or(u32::MAX),
             },
         );
     }
@@ -114,7 +111,7 @@ impl Memory {
             .peek(&lookup)
             .or_else(|| self.bulk.peek(&lookup))?;
         Some((
-            slot.window,
+            slot.entry.window(),
             slot.weight as usize - key.text.len() - ENTRY_OVERHEAD_BYTES,
         ))
     }
@@ -134,7 +131,7 @@ impl Memory {
 }
 
 fn shelf(bytes_max: usize) -> Shelf {
-    let entries = bytes_max / 1024;
+    let entries = bytes_max / 2048;
     let cores = std::thread::available_parallelism().map_or(4, usize::from);
     let shards = (cores * 4).min(bytes_max / SHARD_BYTES_MIN).max(1);
     // A power of two is asked for; rounding down keeps the room of a shard.
@@ -160,9 +157,19 @@ fn shelf(bytes_max: usize) -> Shelf {
 /// A value of any type, and its weight in bytes.
 #[derive(Clone)]
 struct Slot {
-    entry: Arc<dyn Any + Send + Sync>,
-    weight: u64,
-    window: Window,
+    entry: Arc<dyn Held + Send + Sync>,
+    weight: u32,
+}
+
+/// An entry whose value type is not known.
+trait Held: Any {
+    fn window(&self) -> Window;
+}
+
+impl<V: 'static> Held for Entry<V> {
+    fn window(&self) -> Window {
+        self.window
+    }
 }
 
 #[derive(Clone)]
@@ -170,18 +177,51 @@ struct ByBytes;
 
 impl Weighter<StoredKey, Slot> for ByBytes {
     fn weight(&self, _: &StoredKey, slot: &Slot) -> u64 {
-        slot.weight
+        u64::from(slot.weight)
     }
 }
 
+/// A key as it is stored: short ones beside their slot, where no further memory must be fetched.
 struct StoredKey {
     hash: u64,
-    text: Box<str>,
+    text: Text,
+}
+
+enum Text {
+    Short(u8, [u8; SHORT_MAX]),
+    Long(Box<str>),
+}
+
+/// Longest key that lies beside its slot, in bytes.
+const SHORT_MAX: usize = 55;
+
+impl StoredKey {
+    fn new(key: &PhysicalKey) -> Self {
+        let bytes = key.text.as_bytes();
+        let text = if bytes.len() <= SHORT_MAX {
+            let mut short = [0; SHORT_MAX];
+            short[..bytes.len()].copy_from_slice(bytes);
+            Text::Short(bytes.len() as u8, short)
+        } else {
+            Text::Long(key.as_str().into())
+        };
+        Self {
+            hash: key.hash,
+            text,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.text {
+            Text::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Text::Long(text) => text.as_bytes(),
+        }
+    }
 }
 
 impl PartialEq for StoredKey {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.hash == other.hash && self.bytes() == other.bytes()
     }
 }
 
@@ -206,7 +246,7 @@ impl Hash for Lookup<'_> {
 
 impl Equivalent<StoredKey> for Lookup<'_> {
     fn equivalent(&self, key: &StoredKey) -> bool {
-        *self.text == *key.text
+        self.hash == key.hash && self.text.as_bytes() == key.bytes()
     }
 }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use redis::RedisError;
 use tracing::{info, warn};
 
-pub(crate) use link::{Acquired, Got, OnPush};
+pub(crate) use link::{Acquired, Got, OnPush, Release};
 use link::{Link, within};
 pub use options::{CACHE_WAIT_MAX, OptionsError, PROBE_EVERY, RedisOptions};
 
@@ -206,10 +206,10 @@ impl Remote {
         &self,
         key: &str,
         token: &str,
-        drop: bool,
+        how: Release,
         patience: &mut Patience,
     ) -> Result<bool, Away> {
-        let work = |link: Arc<Link>| async move { link.release(key, token, drop).await };
+        let work = |link: Arc<Link>| async move { link.release(key, token, how).await };
         self.over(patience, None, work).await
     }
 

@@ -13,10 +13,13 @@ use super::options::RedisOptions;
 
 /// Commands that may wait for their turn on the one connection.
 const QUEUE_MAX: usize = 4096;
+/// How long a failed load shows to other processes that wait for it; several of their looks.
+const FAILURE_SHOWN: Duration = Duration::from_millis(150);
 /// Keys removed by one command round.
 const DELETE_BATCH: usize = 512;
 
-/// Gives the value, grants the lease, or says that somebody holds it. A value whose header the caller
+/// Gives the value, grants the lease, says that somebody holds it, or tells those who waited that the
+/// holder failed. A value whose header the caller
 /// has seen and cannot use counts as absent.
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -31,8 +34,11 @@ static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
             value = false
         end
         if value and ARGV[4] ~= 'force' then return value end
-        if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-        return 0",
+        local lease = redis.call('GET', KEYS[2])
+        if lease and lease ~= '!' then return 0 end
+        if lease and ARGV[4] == 'wait' then return 2 end
+        redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+        return 1",
     )
 });
 
@@ -47,13 +53,17 @@ static FILL: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Gives the lease back, saying whether it was still held.
+/// Gives the lease back, saying whether it was still held. A failure is left there for a moment, for
+/// those who wait.
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-        redis.call('DEL', KEYS[2])
-        if ARGV[2] == 'drop' then redis.call('DEL', KEYS[1]) end
+        if ARGV[2] == 'failed' then
+            redis.call('SET', KEYS[2], '!', 'PX', ARGV[3])
+        else
+            redis.call('DEL', KEYS[1], KEYS[2])
+        end
         return 1",
     )
 });
@@ -95,6 +105,17 @@ pub(crate) enum Acquired {
     Value(Bytes),
     Granted,
     Held,
+    /// Whoever held it failed a moment ago.
+    Failed,
+}
+
+/// How a lease is given back without a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Release {
+    /// The value is not to be kept, nor is its predecessor.
+    Drop,
+    /// There is no new value.
+    Failed,
 }
 
 /// What a plain read said.
@@ -212,6 +233,7 @@ impl Link {
             Value::BulkString(bytes) => Ok(Acquired::Value(Bytes::from(bytes))),
             Value::Int(1) => Ok(Acquired::Granted),
             Value::Int(0) => Ok(Acquired::Held),
+            Value::Int(2) => Ok(Acquired::Failed),
             _ => Err(unexpected("the lease script")),
         }
     }
@@ -228,11 +250,16 @@ impl Link {
         over!(self, connection => call.invoke_async(&mut connection).await)
     }
 
-    pub async fn release(&self, key: &str, token: &str, drop: bool) -> Result<bool, RedisError> {
+    pub async fn release(&self, key: &str, token: &str, how: Release) -> Result<bool, RedisError> {
         let mut call = RELEASE.key(key);
+        let how = match how {
+            Release::Drop => "drop",
+            Release::Failed => "failed",
+        };
         call.key(lease_key(key))
             .arg(token)
-            .arg(if drop { "drop" } else { "" });
+            .arg(how)
+            .arg(px(FAILURE_SHOWN));
         over!(self, connection => call.invoke_async(&mut connection).await)
     }
 

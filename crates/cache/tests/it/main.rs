@@ -11,6 +11,7 @@ mod garbage;
 mod kit;
 mod loads;
 mod logs;
+mod model;
 mod netbox;
 mod outage;
 mod replay;
