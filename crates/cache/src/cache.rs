@@ -302,6 +302,7 @@ impl Cache {
                             let landing = flight.subscribe();
                             if let Some(loader) = loader.take() {
                                 seen.age_max = read.age_max;
+                                seen.request_id = read.request_id.map(str::to_owned);
                                 let seen = std::mem::replace(&mut seen, Seen::nothing(inner));
                                 fill::take_off(self, key, flight, Purpose::Read, seen, loader);
                             }
@@ -450,6 +451,7 @@ pub(crate) struct Seen<V> {
     /// Whether that value is no entry at all.
     pub garbage: bool,
     pub age_max: Option<Duration>,
+    pub request_id: Option<String>,
     pub patience: Patience,
 }
 
@@ -460,6 +462,7 @@ impl<V> Seen<V> {
             header: Bytes::new(),
             garbage: false,
             age_max: None,
+            request_id: None,
             patience: inner
                 .remote
                 .as_ref()

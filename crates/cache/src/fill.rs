@@ -204,9 +204,11 @@ impl<V: Cacheable> Run<V> {
             };
             let name = self.key.name.text.clone();
             let header = self.seen.header.clone();
+            let request_id = self.seen.request_id.clone();
             let mut patience = self.seen.patience;
+            let request_id = request_id.as_deref();
             let acquired = remote
-                .acquire(&name, &token, &header, mode, &mut patience)
+                .acquire(&name, &token, &header, mode, &mut patience, request_id)
                 .await;
             self.seen.patience = patience;
             match acquired {

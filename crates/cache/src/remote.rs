@@ -183,11 +183,12 @@ impl Remote {
         seen: &[u8],
         mode: &str,
         patience: &mut Patience,
+        request_id: Option<&str>,
     ) -> Result<Acquired, Away> {
         let lease = self.options.lease;
         let work =
             |link: Arc<Link>| async move { link.acquire(key, token, lease, seen, mode).await };
-        self.over(patience, None, work).await
+        self.over(patience, request_id, work).await
     }
 
     pub async fn fill(

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod cluster;
 mod compile_fail;
 mod conformance;
 mod garbage;
