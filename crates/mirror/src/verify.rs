@@ -9,7 +9,7 @@ use store::{
     ResourceName,
     records::{Incoming, PageWrite},
 };
-use upstream::{Class, Fetched, Position};
+use upstream::{CallError, Class, Fetched, Position};
 
 use crate::{
     account::{Account, Kind},
@@ -286,25 +286,25 @@ async fn verify_details(
     report.pending += u64::try_from(state.queued).unwrap_or(0);
     let limit = i64::try_from(ask.sample).unwrap_or(i64::MAX);
     let mut differing = Vec::new();
-    for id in store
     let mut gone = if link.shares_ids() {
         state.orphans.clone()
     } else {
         Vec::new()
     };
         .sample_ids(&kind.name, instance, ask.seed.cast_signed(), limit)
+    for id in store
         .await?
     {
         report.calls += 1;
+        if gone.contains(&id) {
+            continue;
+        }
         let fetched = account
             .client
             .get_record(&kind.resource, &id, Class::Due)
             .await;
-        match fetched.map_err(|source| MirrorError::Upstream {
-            instance: instance.to_owned(),
-            source,
-        })? {
-            Fetched::Found(record, meta) => {
+        match fetched {
+            Ok(Fetched::Found(record, meta)) => {
                 report.compared += 1;
                 let (records, _) = kind.incoming(vec![record], meta.asked_at);
                 let (_, wrong) = store.compare(&kind.name, instance, &records).await?;
@@ -313,14 +313,24 @@ async fn verify_details(
                     differing.push(id);
                 }
             }
-            Fetched::Missing(_) => gone.push(id),
+            Ok(Fetched::Missing(_)) => gone.push(id),
+            // One record that upstream will not give says nothing about the others.
+            Err(source @ CallError::Rejected { .. }) => {
+                report.error = Some(format!("{id}: {}", crate::listing::chain(&source)));
+            }
+            Err(source) => {
+                return Err(MirrorError::Upstream {
+                    instance: instance.to_owned(),
+                    source,
+                });
+            }
         }
     }
-    report.differing.add(&differing);
     gone.sort_unstable();
     gone.dedup();
     report.extra.add(&gone);
     if ask.repair {
+    report.differing.add(&differing);
         store.distrust(&kind.name, instance, &differing).await?;
         let wrong: Vec<String> = state
             .missing
@@ -331,6 +341,10 @@ async fn verify_details(
             .collect();
         let class = i16::from(Class::Due.rank());
         report.repaired += store
+        // These know which version of their parent's row they answer; the others only lack a body.
+        store
+            .queue_unfetched(&link.link(&parent.name), instance, class)
+            .await?;
             .queue_fetch(&kind.name, instance, &wrong, class)
             .await?;
         report.repaired += store

@@ -11,6 +11,9 @@ use crate::{
     error::{For, Result},
 };
 
+/// A connection that a command added is not used for so long: running processes look for new secrets more often.
+const NEW_WAIT: Duration = Duration::from_secs(4);
+
 /// An account of an upstream.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct Instance {
@@ -160,12 +163,15 @@ impl Store {
         }
     }
 
-    /// Makes or updates a connection.
+    /// Makes or updates a connection. One whose secrets a command brought is used a few seconds later, when every
+    /// running process has taken note of them.
     pub async fn save_connection(&self, spec: &ConnectionSpec) -> Result<()> {
         sqlx::query(
-            "INSERT INTO millpond.connection AS c (instance, name, secrets, calls, window_ms, share, added_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'command' ELSE 'config' END) \
+            "INSERT INTO millpond.connection AS c (instance, name, secrets, calls, window_ms, share, added_by, parked_until, parked_why) \
+             VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'command' ELSE 'config' END, \
+               CASE WHEN $7 THEN clock_timestamp() + $8 * interval '1 millisecond' END, CASE WHEN $7 THEN 'new' END) \
              ON CONFLICT (instance, name) DO UPDATE SET \
+               parked_until = CASE WHEN c.secrets = excluded.secrets THEN c.parked_until ELSE excluded.parked_until END, \
                set_aside_at = CASE WHEN c.secrets = excluded.secrets THEN c.set_aside_at END, \
                secrets = excluded.secrets, calls = excluded.calls, window_ms = excluded.window_ms, \
                share = excluded.share, added_by = excluded.added_by",
@@ -177,6 +183,7 @@ impl Store {
         .bind(spec.limit.map_or(60_000, |limit| i64::try_from(limit.window.as_millis()).unwrap_or(i64::MAX)))
         .bind(spec.share)
         .bind(spec.by_command)
+        .bind(NEW_WAIT.as_millis() as f64)
         .execute(self.pool())
         .await
         .to("save a connection")?;

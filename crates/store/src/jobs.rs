@@ -144,7 +144,8 @@ impl Store {
                    every_ms = CASE WHEN j.every_set THEN j.every_ms ELSE excluded.every_ms END, \
                    next_at = CASE WHEN j.every_set OR j.every_ms = excluded.every_ms THEN j.next_at \
                                   ELSE least(j.next_at, now() + excluded.every_ms * interval '1 millisecond') END, \
-                   jitter_ms = excluded.jitter_ms, quiet = coalesce(j.quiet, excluded.quiet)",
+                   jitter_ms = CASE WHEN j.every_set THEN least(excluded.jitter_ms, j.every_ms / 20) \
+                                    ELSE excluded.jitter_ms END, quiet = coalesce(j.quiet, excluded.quiet)",
             )
             .bind(&spec.instance)
             .bind(spec.resource.as_str())
@@ -169,7 +170,7 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<(Job, Lease)>> {
         let statement = format!(
-            "UPDATE millpond.job j SET lease_owner = $1, lease_token = lease_token + 1, \
+            "UPDATE millpond.job j SET lease_owner = $1, lease_token = lease_token + 1, asked_at = NULL, \
                lease_until = now() + $4 * interval '1 millisecond' \
              FROM (SELECT j.instance, j.resource, j.kind FROM millpond.job j \
                    JOIN millpond.instance i ON i.name = j.instance AND NOT i.paused \
@@ -307,7 +308,7 @@ impl Store {
         let held = sqlx::query(
             "UPDATE millpond.job SET lease_owner = NULL, lease_until = NULL, cursor = coalesce($5, cursor), \
                progress = CASE WHEN $6 THEN NULL ELSE progress END, \
-               failures = CASE WHEN $7 THEN failures + 1 ELSE 0 END, next_at = $8 \
+               failures = CASE WHEN $7 THEN failures + 1 ELSE 0 END, next_at = least($8, asked_at), asked_at = NULL \
              WHERE instance = $1 AND resource = $2 AND kind = $3 AND lease_token = $4",
         )
         .bind(&lease.instance)
@@ -353,7 +354,7 @@ impl Store {
         Ok(at.map(|at| at.to_jiff()))
     }
 
-    /// Changes jobs while they run; `resource` and `kind` narrow, `None` means all. Answers how many.
+    /// Changes jobs while they run; a run under way ends first, and the next one obeys. `resource` and `kind` narrow, `None` means all. Answers how many.
     pub async fn change_jobs(
         &self,
         instance: &str,
@@ -364,11 +365,14 @@ impl Store {
         let done = sqlx::query(
             "UPDATE millpond.job SET \
                every_ms = coalesce($4, every_ms), every_set = every_set OR $4 IS NOT NULL, \
+               jitter_ms = least(jitter_ms, coalesce($4, every_ms) / 20), \
                quiet = CASE WHEN $5::text IS NULL THEN quiet ELSE nullif($5, '') END, \
                paused = coalesce($6, paused), \
                next_at = CASE WHEN $7 THEN now() \
                               WHEN $4 IS NOT NULL THEN least(next_at, now() + $4 * interval '1 millisecond') \
-                              ELSE next_at END \
+                              ELSE next_at END, \
+               asked_at = CASE WHEN lease_owner IS NULL THEN NULL WHEN $7 THEN now() \
+                               WHEN $4 IS NOT NULL THEN now() + $4 * interval '1 millisecond' ELSE asked_at END \
              WHERE instance = $1 AND ($2::text IS NULL OR resource = $2) AND ($3::text IS NULL OR kind = $3)",
         )
         .bind(instance)

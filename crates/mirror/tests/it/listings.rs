@@ -30,7 +30,11 @@ async fn wide_place(ahead: u32, order: &str, page_size: u32, rows: Vec<(String, 
     let mut settings = shelf.instance(connector(page_size, order, ""));
     settings.concurrency = Some(ahead);
     let mirror = open(database.store(), vec![settings]).await;
-    Place { database, shelf, mirror }
+    Place {
+        database,
+        shelf,
+        mirror,
+    }
 }
 
 impl Place {
@@ -39,15 +43,17 @@ impl Place {
     }
 
     async fn live(&self) -> BTreeSet<String> {
-        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM shelf.thing WHERE deleted_at IS NULL")
-            .fetch_all(&self.database.pool())
-            .await
-            .unwrap();
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM shelf.thing WHERE deleted_at IS NULL")
+                .fetch_all(&self.database.pool())
+                .await
+                .unwrap();
         ids.into_iter().collect()
     }
 
     fn upstream(&self) -> BTreeSet<String> {
-        self.shelf.with(|content| content.rows.iter().map(|(id, _)| id.clone()).collect())
+        self.shelf
+            .with(|content| content.rows.iter().map(|(id, _)| id.clone()).collect())
     }
 
     async fn quarantine(&self) -> Vec<(String, String)> {
@@ -58,14 +64,28 @@ impl Place {
     }
 
     async fn last_run(&self) -> (String, String) {
-        let run = self.database.store().runs(None, None, None, None, 1).await.unwrap().remove(0);
+        let run = self
+            .database
+            .store()
+            .runs(None, None, None, None, 1)
+            .await
+            .unwrap()
+            .remove(0);
         (run.state, run.why.unwrap_or_default())
     }
 }
 
 fn things(n: usize) -> Vec<(String, String)> {
     let now = Timestamp::now() - SignedDuration::from_hours(2);
-    (0..n).map(|i| row(&format!("t{i:04}"), now - SignedDuration::from_secs(i as i64), "1")).collect()
+    (0..n)
+        .map(|i| {
+            row(
+                &format!("t{i:04}"),
+                now - SignedDuration::from_secs(i as i64),
+                "1",
+            )
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +117,11 @@ async fn a_listing_that_counts_wrongly_but_shows_the_same_twice_is_whole_and_del
     for _ in 0..3 {
         assert!(place.sync("full").await.complete);
     }
-    assert_eq!(place.live().await.len(), 25, "a listing that cannot be trusted deleted a record");
+    assert_eq!(
+        place.live().await.len(),
+        25,
+        "a listing that cannot be trusted deleted a record"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,10 +140,11 @@ async fn a_listing_that_never_stands_still_is_partial_and_its_cursor_does_not_be
     assert!(!report.complete, "{report:#?}");
     let states: Vec<_> = report.runs.iter().map(|run| run.state.as_str()).collect();
     assert!(states.iter().all(|state| *state == "partial"), "{states:?}");
-    let cursors: i64 = sqlx::query_scalar("SELECT count(*) FROM millpond.job WHERE cursor IS NOT NULL")
-        .fetch_one(&place.database.pool())
-        .await
-        .unwrap();
+    let cursors: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM millpond.job WHERE cursor IS NOT NULL")
+            .fetch_one(&place.database.pool())
+            .await
+            .unwrap();
     assert_eq!(cursors, 0);
     place.shelf.with(|content| content.before_page = None);
     assert!(place.sync("full").await.complete);
@@ -139,7 +164,10 @@ async fn what_postgresql_cannot_hold_is_kept_aside_with_the_reason_and_the_rest_
         row("fine deep", now, &nested(2_000)),
         row("fine", now, "1e400"),
         (String::new(), "{\"value\":\"no id\"}".to_owned()),
-        ("object".to_owned(), "{\"id\":{\"a\":1},\"value\":2}".to_owned()),
+        (
+            "object".to_owned(),
+            "{\"id\":{\"a\":1},\"value\":2}".to_owned(),
+        ),
         (String::new(), "17".to_owned()),
         row(&"x".repeat(1001), now, "1"),
         row("big", now, &format!("\"{}\"", "y".repeat(30 << 20))),
@@ -154,7 +182,12 @@ async fn what_postgresql_cannot_hold_is_kept_aside_with_the_reason_and_the_rest_
     assert!(live.contains("fine"));
     let thing = "shelf.thing".parse().unwrap();
     let ask = mirror::ReadAsk::default();
-    let read = place.mirror.read(&thing, "shelf", "fine deep", ask).await.unwrap().unwrap();
+    let read = place
+        .mirror
+        .read(&thing, "shelf", "fine deep", ask)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(read.record.body.get().contains(&nested(2_000)));
     let aside = place.quarantine().await;
     let short: Vec<String> = aside
@@ -169,7 +202,10 @@ async fn what_postgresql_cannot_hold_is_kept_aside_with_the_reason_and_the_rest_
     // Seen again, they are counted, not piled up; and verify does not stumble over them.
     assert!(place.sync("full").await.complete);
     assert_eq!(place.quarantine().await.len(), 9);
-    let ask = mirror::VerifyAsk { sample: 10, ..mirror::VerifyAsk::default() };
+    let ask = mirror::VerifyAsk {
+        sample: 10,
+        ..mirror::VerifyAsk::default()
+    };
     let verified = place.mirror.verify(ask, None).await.unwrap();
     assert!(verified.is_clean(), "{verified:#?}");
 }
@@ -178,12 +214,21 @@ async fn what_postgresql_cannot_hold_is_kept_aside_with_the_reason_and_the_rest_
 async fn an_id_of_another_type_is_the_same_id_as_text() {
     let now = Timestamp::now();
     let rows = vec![
-        ("7".to_owned(), format!("{{\"id\":7,\"stamp\":\"{now}\",\"value\":1}}")),
-        ("8".to_owned(), format!("{{\"id\":\"8\",\"stamp\":\"{now}\",\"value\":1}}")),
+        (
+            "7".to_owned(),
+            format!("{{\"id\":7,\"stamp\":\"{now}\",\"value\":1}}"),
+        ),
+        (
+            "8".to_owned(),
+            format!("{{\"id\":\"8\",\"stamp\":\"{now}\",\"value\":1}}"),
+        ),
     ];
     let place = place("newest_first", 10, rows).await;
     assert!(place.sync("full").await.complete);
-    assert_eq!(place.live().await, BTreeSet::from(["7".to_owned(), "8".to_owned()]));
+    assert_eq!(
+        place.live().await,
+        BTreeSet::from(["7".to_owned(), "8".to_owned()])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,10 +238,11 @@ async fn the_last_of_two_rows_with_one_id_counts() {
     rows.extend([row("twin", now, "1"), row("twin", now, "2")]);
     let place = place("newest_first", 10, rows).await;
     assert!(place.sync("full").await.complete);
-    let value: String = sqlx::query_scalar("SELECT body->>'value' FROM shelf.thing WHERE id = 'twin'")
-        .fetch_one(&place.database.pool())
-        .await
-        .unwrap();
+    let value: String =
+        sqlx::query_scalar("SELECT body->>'value' FROM shelf.thing WHERE id = 'twin'")
+            .fetch_one(&place.database.pool())
+            .await
+            .unwrap();
     assert_eq!(value, "2");
     assert_eq!(place.live().await.len(), 6);
 }
@@ -208,7 +254,15 @@ async fn the_feed_begins_by_upstreams_clock_also_after_a_listing_that_was_cut_of
     let theirs = Timestamp::now() - behind;
     place.shelf.with(|content| {
         content.clock = -behind;
-        content.rows = (0..40).map(|i| row(&format!("t{i}"), theirs - SignedDuration::from_hours(5), "1")).collect();
+        content.rows = (0..40)
+            .map(|i| {
+                row(
+                    &format!("t{i}"),
+                    theirs - SignedDuration::from_hours(5),
+                    "1",
+                )
+            })
+            .collect();
         content.statuses = vec![200, 200, 404];
     });
     assert!(!cut_off(&place).await, "the listing was not cut off");
@@ -220,11 +274,15 @@ async fn the_feed_begins_by_upstreams_clock_also_after_a_listing_that_was_cut_of
         content.rows[5] = row("t5", theirs + SignedDuration::from_secs(5), "2");
     });
     assert!(place.sync("changes").await.complete);
-    let value: String = sqlx::query_scalar("SELECT body->>'value' FROM shelf.thing WHERE id = 't5'")
-        .fetch_one(&place.database.pool())
-        .await
-        .unwrap();
-    assert_eq!(value, "2", "the change was stamped before where the feed began");
+    let value: String =
+        sqlx::query_scalar("SELECT body->>'value' FROM shelf.thing WHERE id = 't5'")
+            .fetch_one(&place.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(
+        value, "2",
+        "the change was stamped before where the feed began"
+    );
 }
 
 /// Runs one full listing that fails; answers whether it was whole.
@@ -235,8 +293,14 @@ async fn cut_off(place: &Place) -> bool {
         tokio::spawn(async move { mirror.work("w", stop, None).await })
     };
     until("a run ended", async || {
-        let runs = place.database.store().runs(None, None, None, None, 5).await.unwrap();
-        runs.iter().any(|run| run.kind == "full" && run.state != "running")
+        let runs = place
+            .database
+            .store()
+            .runs(None, None, None, None, 5)
+            .await
+            .unwrap();
+        runs.iter()
+            .any(|run| run.kind == "full" && run.state != "running")
     })
     .await;
     stop.cancel();
@@ -248,16 +312,26 @@ async fn cut_off(place: &Place) -> bool {
 async fn a_listing_that_was_cut_off_goes_on_from_its_place() {
     for order in ["newest_first", "oldest_first"] {
         let place = place(order, 10, things(200)).await;
-        place.shelf.with(|content| content.statuses = [vec![200; 14], vec![404]].concat());
+        place
+            .shelf
+            .with(|content| content.statuses = [vec![200; 14], vec![404]].concat());
         assert!(!cut_off(&place).await);
-        let before = place.shelf.with(|content| std::mem::take(&mut content.pages)).len();
+        let before = place
+            .shelf
+            .with(|content| std::mem::take(&mut content.pages))
+            .len();
         place.shelf.with(|content| content.statuses.clear());
 
         assert!(place.sync("full").await.complete);
 
-        let pages: Vec<u64> = place.shelf.with(|content| content.pages.iter().map(|(page, _)| *page).collect());
+        let pages: Vec<u64> = place
+            .shelf
+            .with(|content| content.pages.iter().map(|(page, _)| *page).collect());
         // How many depends on which of the pages being written together was slower; never all of them.
-        assert!(pages.len() < 20, "{order}: {before} pages before, then {pages:?} again");
+        assert!(
+            pages.len() < 20,
+            "{order}: {before} pages before, then {pages:?} again"
+        );
         assert_eq!(place.live().await, place.upstream(), "{order}");
     }
 }
@@ -265,7 +339,9 @@ async fn a_listing_that_was_cut_off_goes_on_from_its_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_goes_on_from_its_place_misses_no_row_that_moved_meanwhile() {
     let place = place("newest_first", 10, things(100)).await;
-    place.shelf.with(|content| content.statuses = vec![200, 200, 200, 200, 200, 404]);
+    place
+        .shelf
+        .with(|content| content.statuses = vec![200, 200, 200, 200, 200, 404]);
     assert!(!cut_off(&place).await);
     place.shelf.with(|content| {
         content.statuses.clear();
@@ -282,7 +358,9 @@ async fn the_newest_records_come_first_in_a_first_backfill() {
     let place = wide_place(4, "oldest_first", 10, things(95)).await;
     place.shelf.with(|content| content.pages.clear());
     assert!(place.sync("full").await.complete);
-    let pages: Vec<u64> = place.shelf.with(|content| content.pages.iter().map(|(page, _)| *page).collect());
+    let pages: Vec<u64> = place
+        .shelf
+        .with(|content| content.pages.iter().map(|(page, _)| *page).collect());
     assert_eq!(pages[0], 1, "{pages:?}");
     let rest: Vec<u64> = pages[1..10].to_vec();
     // Four calls run at once: they may overtake each other on the way, by that much at the most.
@@ -299,10 +377,16 @@ async fn a_stamp_in_the_future_hides_no_later_change() {
     assert!(place.sync("full").await.complete);
     let now = Timestamp::now();
     place.shelf.with(|content| {
-        content.rows[0] = row("t0000", now + SignedDuration::from_hours(24 * 365), "\"future\"");
+        content.rows[0] = row(
+            "t0000",
+            now + SignedDuration::from_hours(24 * 365),
+            "\"future\"",
+        );
     });
     assert!(place.sync("changes").await.complete);
-    place.shelf.with(|content| content.rows[1] = row("t0001", Timestamp::now(), "\"now\""));
+    place
+        .shelf
+        .with(|content| content.rows[1] = row("t0001", Timestamp::now(), "\"now\""));
     assert!(place.sync("changes").await.complete);
     let values: Vec<String> =
         sqlx::query_scalar("SELECT body->>'value' FROM shelf.thing WHERE id < 't0002' ORDER BY id")

@@ -1,6 +1,9 @@
 //! The mirror against simulated upstreams and a real PostgreSQL.
 
+mod budget;
 mod house;
 mod listings;
 mod shelf;
+mod syncing;
+mod verifying;
 mod whole;

@@ -89,7 +89,10 @@ reconcile = {{ every = "24h", prune_after = 2, shrink_max = 0.5 }}
 
 impl Shelf {
     pub async fn start(rows: Vec<(String, String)>) -> Self {
-        let content = Arc::new(Mutex::new(Content { rows, ..Content::default() }));
+        let content = Arc::new(Mutex::new(Content {
+            rows,
+            ..Content::default()
+        }));
         let app = Router::new()
             .route("/things", get(list))
             .route("/things/{id}", get(one))
@@ -122,19 +125,32 @@ impl Shelf {
             quiet: None,
             private_hosts: true,
             timeout: None,
-            limit: Some(CallLimit { calls: 500, window: std::time::Duration::from_millis(50) }),
+            limit: Some(CallLimit {
+                calls: 60,
+                window: std::time::Duration::from_millis(5),
+            }),
             concurrency: Some(4),
         }
     }
 }
 
 fn parameter(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| Some(pair.split_once('=').filter(|(k, _)| *k == name)?.1.to_owned()))
+    query.split('&').find_map(|pair| {
+        Some(
+            pair.split_once('=')
+                .filter(|(k, _)| *k == name)?
+                .1
+                .to_owned(),
+        )
+    })
 }
 
 fn answer(content: &Content, status: u16, body: String) -> Response<Body> {
     let now = Timestamp::now() + content.clock;
-    let date = now.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = now
+        .to_zoned(TimeZone::UTC)
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string();
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap())
         .header(header::CONTENT_TYPE, "application/json")
@@ -148,7 +164,10 @@ fn stamp_of(body: &str) -> Option<Timestamp> {
     body[at..].split('"').next()?.parse().ok()
 }
 
-async fn list(State(content): State<Arc<Mutex<Content>>>, RawQuery(query): RawQuery) -> Response<Body> {
+async fn list(
+    State(content): State<Arc<Mutex<Content>>>,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
     let mut content = content.lock().unwrap();
     let query = query.unwrap_or_default();
     let number = |name| parameter(&query, name).and_then(|n| n.parse::<u64>().ok());
@@ -164,7 +183,8 @@ async fn list(State(content): State<Arc<Mutex<Content>>>, RawQuery(query): RawQu
         hook(page, &mut content.rows);
         content.before_page = Some(hook);
     }
-    let since = parameter(&query, "since").map(|s| s.replace("%3A", ":").parse::<Timestamp>().unwrap());
+    let since =
+        parameter(&query, "since").map(|s| s.replace("%3A", ":").parse::<Timestamp>().unwrap());
     let matching: Vec<&str> = content
         .rows
         .iter()
@@ -172,16 +192,28 @@ async fn list(State(content): State<Arc<Mutex<Content>>>, RawQuery(query): RawQu
         .filter(|body| since.is_none_or(|since| stamp_of(body).is_some_and(|at| at >= since)))
         .collect();
     let total = content.total.unwrap_or(matching.len() as u64);
-    let first = usize::try_from((page - 1) * size).unwrap().min(matching.len());
-    let last = first.saturating_add(usize::try_from(size).unwrap()).min(matching.len());
-    let body = format!("{{\"total\":{total},\"rows\":[{}]}}", matching[first..last].join(","));
+    let first = usize::try_from((page - 1) * size)
+        .unwrap()
+        .min(matching.len());
+    let last = first
+        .saturating_add(usize::try_from(size).unwrap())
+        .min(matching.len());
+    let body = format!(
+        "{{\"total\":{total},\"rows\":[{}]}}",
+        matching[first..last].join(",")
+    );
     answer(&content, 200, body)
 }
 
 async fn one(State(content): State<Arc<Mutex<Content>>>, Path(id): Path<String>) -> Response<Body> {
     let mut content = content.lock().unwrap();
     content.gets.push(id.clone());
-    let found = content.rows.iter().chain(&content.hidden).find(|(known, _)| *known == id).map(|(_, body)| body.clone());
+    let found = content
+        .rows
+        .iter()
+        .chain(&content.hidden)
+        .find(|(known, _)| *known == id)
+        .map(|(_, body)| body.clone());
     match found {
         Some(body) => answer(&content, 200, body),
         None => answer(&content, 404, "{\"message\":\"no such thing\"}".to_owned()),
@@ -190,5 +222,8 @@ async fn one(State(content): State<Arc<Mutex<Content>>>, Path(id): Path<String>)
 
 /// A row with a stamp.
 pub fn row(id: &str, stamp: Timestamp, value: &str) -> (String, String) {
-    (id.to_owned(), format!("{{\"id\":\"{id}\",\"stamp\":\"{stamp}\",\"value\":{value}}}"))
+    (
+        id.to_owned(),
+        format!("{{\"id\":\"{id}\",\"stamp\":\"{stamp}\",\"value\":{value}}}"),
+    )
 }

@@ -25,10 +25,19 @@ const RESOURCES: &[(&str, &str, &[(&str, &str)])] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_brings_two_instances_whole_although_their_ids_collide() {
     let database = TestDatabase::fresh().await;
-    let accounts: Vec<Account> =
-        [Account::gbp(), Account::eur()].into_iter().map(|a| Account { sales_max: 60, ..a }).collect();
-    let sim = simulator(Options { accounts: accounts.clone(), ..Options::for_testing() }).await;
-    let settings = vec![instance("uk", &sim, &accounts[0]), instance("eu", &sim, &accounts[1])];
+    let accounts: Vec<Account> = [Account::gbp(), Account::eur()]
+        .into_iter()
+        .map(|a| Account { sales_max: 60, ..a })
+        .collect();
+    let sim = simulator(Options {
+        accounts: accounts.clone(),
+        ..Options::for_testing()
+    })
+    .await;
+    let settings = vec![
+        instance("uk", &sim, &accounts[0]),
+        instance("eu", &sim, &accounts[1]),
+    ];
     let mirror = open(database.store(), settings).await;
 
     let report = sync(&mirror, None, None).await;
@@ -52,7 +61,10 @@ async fn a_sync_brings_two_instances_whole_although_their_ids_collide() {
     .fetch_one(mirror.store().pool())
     .await
     .unwrap();
-    assert!(collisions > 0, "the simulator's ids do not collide: the test shows nothing");
+    assert!(
+        collisions > 0,
+        "the simulator's ids do not collide: the test shows nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,11 +72,12 @@ async fn a_second_full_pass_writes_no_record_row() {
     let house = House::new(50).await;
     assert!(house.sync(None, None).await.complete);
     let rows = || async {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT resource || instance || id, xmin::text FROM millpond.record ORDER BY 1")
-                .fetch_all(&house.database.pool())
-                .await
-                .unwrap();
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT resource || instance || id, xmin::text FROM millpond.record ORDER BY 1",
+        )
+        .fetch_all(&house.database.pool())
+        .await
+        .unwrap();
         rows
     };
     let before = rows().await;
