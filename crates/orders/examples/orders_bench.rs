@@ -51,6 +51,13 @@ fn main() {
     let mut lending = many.clone();
     lending.config.lend = true;
     let (_, lend_ms) = timed(Op::Allocate, &lending, "the same with lending");
+    let (_, split_ms) = timed(Op::Split, &many, "the same backlog, split today");
+    let kits = kitted(seed, 1_000, 10_000);
+    let (_, kit_ms) = timed(
+        Op::Allocate,
+        &kits,
+        "1,000 orders with nested kits, 10,000 rows",
+    );
     println!("result split_200x10_ms {ms:.1} ms");
     println!(
         "result joint_40x5x10_gap_pct {:.2} %",
@@ -62,6 +69,8 @@ fn main() {
         "result plan_10000_orders_lending_s {:.2} s",
         lend_ms / 1000.0
     );
+    println!("result split_10000_orders_s {:.2} s", split_ms / 1000.0);
+    println!("result plan_1000_kit_orders_s {:.2} s", kit_ms / 1000.0);
 }
 
 fn timed(op: Op, input: &Input, name: &str) -> (Plan, f64) {
@@ -190,6 +199,32 @@ fn backlog(seed: u64, orders: i64, rows: i64) -> Input {
         if let Some(last) = input.orders.last_mut() {
             last.complete = complete;
         }
+    }
+    input
+}
+
+/// A backlog in which every third SKU is a kit of two others, the first of them often a kit itself.
+fn kitted(seed: u64, orders: i64, rows: i64) -> Input {
+    let mut input = backlog(seed, orders, rows);
+    let skus = rows / 20;
+    for sku in (2..skus).step_by(3) {
+        let part = |n: i64, qty: i64| BomLine {
+            sku: format!("SKU-{n:05}"),
+            qty,
+        };
+        let inner = if sku % 2 == 0 && sku > 3 {
+            sku - 3
+        } else {
+            sku - 2
+        };
+        let lines = vec![part(inner, 1), part(sku - 1, 2)];
+        let parent = format!("SKU-{sku:05}");
+        input.boms.push(Bom {
+            parent,
+            yields: 1,
+            auto: true,
+            lines,
+        });
     }
     input
 }

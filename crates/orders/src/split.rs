@@ -170,3 +170,6 @@ pub(crate) fn join(parent: &mut [usize], a: usize, b: usize) {
     let (a, b) = (find(parent, a), find(parent, b));
     parent[a.max(b)] = a.min(b);
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 use super::curve::Curves;
 use super::search::{Question, settle};
 use super::{Grant, pin, plannable, unlimited};
-use crate::model::{Ask, Use};
+use crate::day::Day;
+use crate::input::Input;
+use crate::model::{Ask, LIMITS, Model, Shape, Use};
 use crate::split::{assign, find, join};
 use crate::stock::{Stock, Take};
 use crate::world::World;
@@ -40,32 +42,16 @@ fn group_grants(world: &World<'_>, group: &[usize], grants: &mut [Grant]) -> (&'
         .iter()
         .map(|&order| world.orders[order].closure.len())
         .sum();
-    if lines * world.places.len() <= SIZE_MAX && !slips {
-        let stock = unlimited(world);
-        let mut others: Vec<Ask> = Vec::new();
-        let mut proven = true;
-        for &order in group {
-            let mut question = Question {
-                world,
-                stock: &stock,
-                others: &others,
-                proven: true,
-            };
-            let grant = question.best(order);
-            proven &= question.proven;
-            others.extend(grant.asks.iter().cloned());
-            others.extend(grant.held.clone());
-            grants[order] = grant;
-        }
-        let (uses, settled) = settle(world, &stock, others);
-        if let Some(uses) = assign(world, stock, uses) {
-            spread(grants, uses);
-            let engine = if proven && settled {
+    if lines * world.places.len() <= SIZE_MAX {
+        let late = slipped_input(world);
+        let late = if slips { World::new(&late).ok() } else { None };
+        if let Some(proven) = searched_grants(world, late.as_ref(), group, grants) {
+            let engine = if proven {
                 "branch and bound with lending, exact"
             } else {
                 "branch and bound with lending, stopped at its node limit"
             };
-            return (engine, proven && settled);
+            return (engine, proven);
         }
     }
     let mut stock = unlimited(world);
@@ -74,6 +60,82 @@ fn group_grants(world: &World<'_>, group: &[usize], grants: &mut [Grant]) -> (&'
         grants[order] = pin(world, &mut stock, order, &mut searched);
     }
     ("pinned in sequence, nothing lent", false)
+}
+
+/// Each order's best service while those ahead keep theirs; `None` when no nodes fit, which a proven answer excludes.
+fn searched_grants(
+    world: &World<'_>,
+    late: Option<&World<'_>>,
+    group: &[usize],
+    grants: &mut [Grant],
+) -> Option<bool> {
+    let stock = unlimited(world);
+    let mut others: Vec<Ask> = Vec::new();
+    let mut proven = true;
+    for &order in group {
+        let mut question = Question {
+            world,
+            stock: &stock,
+            others: &others,
+            proven: true,
+        };
+        let mut grant = question.best(order);
+        proven &= question.proven;
+        if late.is_some_and(|late| !stands(late, &others, &grant)) {
+            // Were inbound late, somebody ahead would miss its day: the order gets what nobody has pinned.
+            let rest = unpinned(world, &stock, &others)?;
+            let mut question = Question {
+                world,
+                stock: &rest,
+                others: &[],
+                proven: true,
+            };
+            grant = question.best(order);
+            proven &= question.proven;
+        }
+        others.extend(grant.asks.iter().cloned());
+        others.extend(grant.held.clone());
+        grants[order] = grant;
+    }
+    let (uses, settled) = settle(world, &stock, others);
+    spread(grants, assign(world, stock, uses)?);
+    Some(proven && settled)
+}
+
+/// The input with every inbound late by `slip_days`.
+fn slipped_input(world: &World<'_>) -> Input {
+    let mut late = world.input.clone();
+    let days = late.config.slip_days as i32;
+    for inbound in &mut late.inbound {
+        inbound.eta = Day::from_number(inbound.eta.number() + days);
+    }
+    late.config.horizon_days += i64::from(days);
+    late
+}
+
+/// Whether everybody is still met in full by the promised day.
+fn stands(late: &World<'_>, others: &[Ask], grant: &Grant) -> bool {
+    let mut asks = others.to_vec();
+    asks.extend(grant.asks.iter().cloned());
+    // Units held without a day are promised to nobody.
+    asks.retain(|ask| !ask.held);
+    let mut model = Model::new(late, &unlimited(late), asks, Shape::default());
+    model.search.feasible(LIMITS).x.is_some()
+}
+
+/// What is left once everybody ahead has pinned its units.
+fn unpinned(world: &World<'_>, stock: &Stock, others: &[Ask]) -> Option<Stock> {
+    let (uses, _) = settle(world, stock, others.to_vec());
+    let mut rest = stock.clone();
+    for (_, takes) in assign(world, stock.clone(), uses)? {
+        for take in takes {
+            match take.hard {
+                Some(hard) => rest.claimed[hard] += take.qty,
+                None => rest.free[take.node] -= take.qty,
+            }
+        }
+    }
+    Some(rest)
 }
 
 /// Gives nodes to grants whose units are all alike: earliest shipping day first, earliest units first.

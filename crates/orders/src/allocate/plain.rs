@@ -43,6 +43,7 @@ pub(super) fn grant(world: &World<'_>, stock: &Stock, order: usize) -> Option<Gr
         Complete::Line => shelf.whole_lines(&mut parts),
         Complete::None => shelf.anything(&mut parts),
     }
+    share_out(world, order, &mut parts);
     let grant = write(world, order, parts);
     let shipments = grant.uses.iter().filter(|(used, _)| !used.held).count() as i64;
     if info.shipments_left.is_some_and(|left| shipments > left) {
@@ -245,6 +246,43 @@ impl Shelf<'_> {
                         held: false,
                         takes,
                     });
+                }
+            }
+        }
+    }
+}
+
+/// Lines of one SKU on one day: who among them has which unit follows from the units, not from how they were found.
+fn share_out(world: &World<'_>, order: usize, parts: &mut [Part]) {
+    let lines = &world.orders[order].lines;
+    for first in 0..parts.len() {
+        let key = |part: &Part| (part.date, part.held, lines[part.line].sku);
+        let mine = key(&parts[first]);
+        let alike: Vec<usize> = (first..parts.len())
+            .filter(|&p| key(&parts[p]) == mine)
+            .collect();
+        let done = parts[..first].iter().any(|part| key(part) == mine);
+        if done || alike.len() < 2 {
+            continue;
+        }
+        let mut pool: BTreeMap<usize, i64> = BTreeMap::new();
+        for &(node, qty) in alike.iter().flat_map(|&p| &parts[p].takes) {
+            *pool.entry(node).or_default() += qty;
+        }
+        let mut pool: Vec<(usize, i64)> = pool.into_iter().collect();
+        pool.sort_by_key(|&(node, _)| {
+            let info = &world.nodes[node];
+            (info.date, info.loc, world.rotation_key(node))
+        });
+        for p in alike {
+            let mut left: i64 = parts[p].takes.iter().map(|take| take.1).sum();
+            parts[p].takes.clear();
+            for (node, there) in &mut pool {
+                let part = left.min(*there);
+                if part > 0 {
+                    *there -= part;
+                    left -= part;
+                    parts[p].takes.push((*node, part));
                 }
             }
         }

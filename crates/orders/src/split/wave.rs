@@ -14,7 +14,7 @@ use crate::stock::{Stock, Take};
 use crate::world::World;
 
 /// Orders planned again in all, over every attempt.
-const SOLVES_MAX: usize = 250_000;
+const SOLVES_MAX: usize = 120_000;
 /// Prices are whole multiples of this part of the smallest cost step.
 const TIMES: i128 = 1_000;
 

@@ -4,7 +4,10 @@
 
 mod build;
 mod exactness;
+mod forms;
+mod judge;
 mod oracle;
 mod properties;
+mod starvation;
 mod tape;
 mod worked_examples;

@@ -164,6 +164,10 @@ fn w8_lending_uses_idle_stock_and_has_a_price() {
     assert_eq!(dates(&world), ["16", "16", "16", "23"]);
     world.config.lend = true;
     assert_eq!(dates(&world), ["16", "02", "02", "23"]);
+    // A lender that trusts inbound only two weeks after its date lends nothing here.
+    world.config.slip_days = 14;
+    assert_eq!(dates(&world), ["16", "16", "16", "23"]);
+    world.config.slip_days = 0;
     // The 50 slip to 30 March. Once without, once with the 20 units lent.
     world.inbound[1].eta = march(30);
     world.config.lend = false;

@@ -7,9 +7,9 @@ use crate::split::single::Plain;
 use crate::world::World;
 
 /// Rounds of price finding.
-const ROUNDS_MAX: usize = 3_000;
+const ROUNDS_MAX: usize = 2_500;
 /// Orders priced in all rounds together.
-const PRICED_MAX: usize = 120_000;
+const PRICED_MAX: usize = 100_000;
 /// Rounds without a better bound after which steps are halved.
 const PATIENCE: u32 = 30;
 
