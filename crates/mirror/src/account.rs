@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::{
-    ResourceName, Store,
+    ResourceName, Store, StoreError,
     instances::CallLimit,
     queue::ParentLink,
     records::{Child, Incoming, Refused, Want},
@@ -179,6 +179,15 @@ impl Kind {
         Ok(kinds)
     }
 
+    /// The paths that get an index of their own.
+    pub fn index_paths(&self) -> Vec<Vec<String>> {
+        self.resource
+            .indexes
+            .iter()
+            .map(|path| path.keys().to_vec())
+            .collect()
+    }
+
     /// The page's children, called for in `class`.
     pub fn child_specs(&self, class: Class) -> Vec<Child> {
         self.children
@@ -261,6 +270,31 @@ pub(crate) fn fold_limit(limit: CallLimit) -> CallLimit {
 impl Account {
     pub fn kind(&self, name: &ResourceName) -> Option<&Arc<Kind>> {
         self.kinds.iter().find(|kind| kind.name == *name)
+    }
+
+    /// Builds the indexes of those listed resources whose first listing is in: a bare table fills faster.
+    /// Answers whether that was all of them.
+    pub async fn build_indexes(&self) -> std::result::Result<bool, StoreError> {
+        let mut all = true;
+        for kind in self
+            .kinds
+            .iter()
+            .filter(|kind| kind.resource.list.is_some())
+        {
+            if self
+                .store
+                .watermark(&kind.name, &self.settings.name)
+                .await?
+                .is_some()
+            {
+                self.store
+                    .build_indexes(&kind.name, &kind.index_paths())
+                    .await?;
+            } else {
+                all = false;
+            }
+        }
+        Ok(all)
     }
 
     pub fn concurrency(&self) -> usize {

@@ -301,6 +301,7 @@ async fn write_group(
                 instance,
                 run: Some(run),
                 records,
+                likely_new: false,
                 children: &children,
                 fetches: marks,
                 progress: None,

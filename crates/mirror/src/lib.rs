@@ -193,6 +193,13 @@ impl Mirror {
         Ok(())
     }
 
+    pub(crate) async fn build_indexes(&self, instances: &[String]) -> Result<()> {
+        for account in self.chosen(instances) {
+            account.build_indexes().await?;
+        }
+        Ok(())
+    }
+
     fn chosen(&self, instances: &[String]) -> Vec<Arc<Account>> {
         self.inner
             .accounts

@@ -186,7 +186,9 @@ impl Listing<'_> {
     async fn pass(&self, since: Option<Timestamp>, place: Option<Place>) -> Result<Tally, Ended> {
         let mut tally = Tally::new(
             place.as_ref().map(|p| p.started),
-            place.as_ref().and_then(|p| p.server_started.or(Some(p.started))),
+            place
+                .as_ref()
+                .and_then(|p| p.server_started.or(Some(p.started))),
         );
         let descending = place
             .as_ref()
@@ -308,6 +310,7 @@ impl Listing<'_> {
                 instance: &self.account.settings.name,
                 run: Some(self.run),
                 records,
+                likely_new: self.class == Class::Backfill,
                 children: &children,
                 fetches: Vec::new(),
                 progress,

@@ -167,6 +167,7 @@ async fn refresh(
                 instance,
                 run: None,
                 records,
+                likely_new: false,
                 children: &children,
                 fetches: vec![mark],
                 progress: None,

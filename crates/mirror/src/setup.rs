@@ -61,13 +61,7 @@ pub(crate) async fn open_account(
         store.ensure_resource(&kind.name).await?;
         if kind.resource.list.is_none() {
             // Details come in slowly: their indexes may as well be there from the start.
-            let paths: Vec<Vec<String>> = kind
-                .resource
-                .indexes
-                .iter()
-                .map(|p| p.keys().to_vec())
-                .collect();
-            store.build_indexes(&kind.name, &paths).await?;
+            store.build_indexes(&kind.name, &kind.index_paths()).await?;
         }
     }
     store.ensure_views(&views(&settings, &kinds)?).await?;

@@ -111,17 +111,23 @@ pub(crate) async fn sync(
     let mut complete = false;
     while !stop.is_cancelled() && !worker.is_finished() {
         let jobs = store.jobs().await?;
-        let done = wanted.iter().all(|(instance, resource, kind, last_run, failures_max)| {
-            jobs.iter()
-                .find(|j| j.instance == *instance && j.resource == *resource && j.kind == *kind)
-                .is_none_or(|j| {
-                    let ran =
-                        j.last_run > *last_run && j.lease_owner.is_none() && j.progress.is_none();
-                    // Changes have nothing to start from before the first full listing.
-                    let idle = kind == "changes" && j.cursor.is_none();
-                    (ran && j.failures == 0) || j.failures >= *failures_max || idle || is_quiet(j)
-                })
-        });
+        let done = wanted
+            .iter()
+            .all(|(instance, resource, kind, last_run, failures_max)| {
+                jobs.iter()
+                    .find(|j| j.instance == *instance && j.resource == *resource && j.kind == *kind)
+                    .is_none_or(|j| {
+                        let ran = j.last_run > *last_run
+                            && j.lease_owner.is_none()
+                            && j.progress.is_none();
+                        // Changes have nothing to start from before the first full listing.
+                        let idle = kind == "changes" && j.cursor.is_none();
+                        (ran && j.failures == 0)
+                            || j.failures >= *failures_max
+                            || idle
+                            || is_quiet(j)
+                    })
+            });
         if done {
             let mut waiting = 0;
             for instance in &instances {
@@ -131,7 +137,12 @@ pub(crate) async fn sync(
                 complete = jobs
                     .iter()
                     .filter(|j| asked_for(&j.instance, j.resource.as_str(), &j.kind))
-                    .all(|j| j.failures == 0 && !j.paused && !paused.contains(&j.instance) && !is_quiet(j));
+                    .all(|j| {
+                        j.failures == 0
+                            && !j.paused
+                            && !paused.contains(&j.instance)
+                            && !is_quiet(j)
+                    });
                 break;
             }
         }
@@ -143,6 +154,9 @@ pub(crate) async fn sync(
     work.cancel();
     if let Ok(ended) = worker.await {
         ended?;
+    }
+    if complete {
+        mirror.build_indexes(&instances).await?;
     }
     let mut waiting = 0;
     for instance in &instances {
@@ -158,15 +172,18 @@ pub(crate) async fn sync(
     })
 }
 
-/// Works on the fetch queue alone until nothing hopeful waits.
-pub(crate) async fn drain(
-    mirror: &Mirror,
 /// Whether no run of the job may start now.
 fn is_quiet(job: &Job) -> bool {
-    let quiet = job.quiet.as_deref().and_then(|text| text.parse::<QuietHours>().ok());
+    let quiet = job
+        .quiet
+        .as_deref()
+        .and_then(|text| text.parse::<QuietHours>().ok());
     quiet.is_some_and(|quiet| quiet.end_after(Timestamp::now()).is_some())
 }
 
+/// Works on the fetch queue alone until nothing hopeful waits.
+pub(crate) async fn drain(
+    mirror: &Mirror,
     instances: &[String],
     stop: CancellationToken,
 ) -> Result<()> {

@@ -251,21 +251,12 @@ impl TurnOf {
         }
         match listing.run(None).await {
             Ended::Whole(whole) => {
-                if first {
-                    let paths: Vec<Vec<String>> = kind
-                        .resource
-                        .indexes
-                        .iter()
-                        .map(|path| path.keys().to_vec())
-                        .collect();
-                    store.build_indexes(&kind.name, &paths).await?;
-                }
                 store
                     .begin_changes(
                         name,
                         &kind.name,
                         &serde_json::json!(Cursor {
-                            since: whole.server_as_of
+                            since: first_since(&whole)
                         }),
                     )
                     .await?;
@@ -418,6 +409,14 @@ impl TurnOf {
             listener(progress);
         }
     }
+}
+
+/// Where the first changes run begins: at the latest stamp of the full listing, by whatever clock upstream stamps,
+/// but not after the moment when the listing began.
+fn first_since(whole: &Whole) -> Timestamp {
+    whole
+        .stamp_max
+        .map_or(whole.server_as_of, |stamp| stamp.min(whole.server_as_of))
 }
 
 /// Where the next changes run begins: at the latest stamp seen, never later than upstream's own clock said when

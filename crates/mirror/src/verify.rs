@@ -257,6 +257,7 @@ async fn rewrite(
         instance,
         run: None,
         records,
+        likely_new: false,
         children: &children,
         fetches: Vec::new(),
         progress: None,
@@ -291,14 +292,14 @@ async fn verify_details(
     } else {
         Vec::new()
     };
-        .sample_ids(&kind.name, instance, ask.seed.cast_signed(), limit)
     for id in store
+        .sample_ids(&kind.name, instance, ask.seed.cast_signed(), limit)
         .await?
     {
-        report.calls += 1;
         if gone.contains(&id) {
             continue;
         }
+        report.calls += 1;
         let fetched = account
             .client
             .get_record(&kind.resource, &id, Class::Due)
@@ -329,8 +330,8 @@ async fn verify_details(
     gone.sort_unstable();
     gone.dedup();
     report.extra.add(&gone);
-    if ask.repair {
     report.differing.add(&differing);
+    if ask.repair {
         store.distrust(&kind.name, instance, &differing).await?;
         let wrong: Vec<String> = state
             .missing
@@ -340,11 +341,11 @@ async fn verify_details(
             .cloned()
             .collect();
         let class = i16::from(Class::Due.rank());
-        report.repaired += store
         // These know which version of their parent's row they answer; the others only lack a body.
         store
             .queue_unfetched(&link.link(&parent.name), instance, class)
             .await?;
+        report.repaired += store
             .queue_fetch(&kind.name, instance, &wrong, class)
             .await?;
         report.repaired += store

@@ -69,6 +69,7 @@ impl Worker {
                 tasks.spawn(Arc::clone(&worker).jobs(Arc::clone(account), &LONG));
             }
             tasks.spawn(Arc::clone(&worker).watch_connections(Arc::clone(account)));
+            tasks.spawn(Arc::clone(&worker).build_indexes(Arc::clone(account)));
         }
         tasks.spawn(Arc::clone(&worker).keep_house());
         while let Some(ended) = tasks.join_next().await {
@@ -138,6 +139,25 @@ impl Worker {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(CONNECTIONS_EVERY) => {}
+            }
+        }
+    }
+
+    /// Builds the indexes of each listed resource once its first listing is in.
+    async fn build_indexes(self: Arc<Self>, account: Arc<Account>) {
+        while !self.stop.is_cancelled() {
+            match account.build_indexes().await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(
+                    instance.name = account.settings.name,
+                    error = chain(&error),
+                    "an index was not built; trying again",
+                ),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }

@@ -98,7 +98,7 @@ CREATE INDEX record_version_ended ON millpond.record_version (ended_at);
 
 -- Every insert, update and delete. Readers page by (tx, seq) below the oldest open transaction.
 CREATE TABLE millpond.change (
-    seq      bigint GENERATED ALWAYS AS IDENTITY,
+    seq      bigint GENERATED ALWAYS AS IDENTITY (CACHE 64),
     tx       xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at       timestamptz NOT NULL DEFAULT now(),
     op       "char" NOT NULL CHECK (op IN ('i', 'u', 'd')),

@@ -53,7 +53,12 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options.application_name("millpond"))
+            // A plan made while a table was small would scan it for ever.
+            .connect_with(
+                options
+                    .application_name("millpond")
+                    .options([("plan_cache_mode", "force_custom_plan")]),
+            )
             .await
             .to("open it")?;
         migrate(&pool)

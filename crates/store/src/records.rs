@@ -88,6 +88,9 @@ pub struct PageWrite<'a> {
     pub run: Option<i64>,
     /// The records; of two with one id the last counts.
     pub records: Vec<Incoming>,
+    /// Whether all records are likely to be new: a first listing. They are then copied in without a look at what is
+    /// there; if some are there after all, the page is written with a look.
+    pub likely_new: bool,
     /// Resources to be fetched for changed records.
     pub children: &'a [Child],
     /// Set when the records were fetched one by one.

@@ -2,7 +2,7 @@
 
 mod views;
 
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
     ResourceName, Store,
@@ -50,53 +50,104 @@ impl Store {
     }
 
     /// Builds what is missing of the resource's indexes: containment over the whole body, newest first, and one per
-    /// path in `paths`. Takes as long as the table is large; readers and writers of other tables go on.
+    /// path in `paths`. Readers and writers go on meanwhile. Answers how many it built; none while another process
+    /// builds them.
+    ///
+    /// Dropping the future leaves an index half built; the next call builds it anew.
     pub async fn build_indexes(
         &self,
         resource: &ResourceName,
         paths: &[Vec<String>],
-    ) -> Result<()> {
-        let table = resource.table();
-        let mut wanted = vec![
-            (
-                format!("{table}_body"),
-                "USING gin (body jsonb_path_ops)".to_owned(),
-            ),
-            (
-                format!("{table}_newest"),
-                "(instance, upstream_at DESC NULLS LAST, id)".to_owned(),
-            ),
-        ];
-        for path in paths {
-            let name: String = path
-                .join("_")
-                .to_lowercase()
-                .chars()
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .collect();
-            let mut name = format!("{table}_by_{name}");
-            name.truncate(60);
-            wanted.push((name, format!("((body #>> {}))", text_array(path))));
+    ) -> Result<usize> {
+        let mut connection = self.pool().acquire().await.to("build indexes")?;
+        let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 1))")
+            .bind(resource.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .to("build indexes")?;
+        if !ours {
+            return Ok(0);
         }
-        for (name, definition) in wanted {
-            let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-                .bind(format!("\"{}\".\"{name}\"", resource.schema()))
-                .fetch_one(self.pool())
-                .await
-                .to("look for an index")?;
-            if !there {
-                let statement = format!(
-                    "CREATE INDEX IF NOT EXISTS \"{name}\" ON {} {definition}",
-                    resource.sql()
-                );
-                sqlx::query(AssertSqlSafe(statement))
-                    .execute(self.pool())
-                    .await
-                    .to("build an index")?;
-            }
-        }
-        Ok(())
+        let built = build_missing(&mut connection, resource, paths).await;
+        sqlx::query("SELECT pg_advisory_unlock(hashtextextended($1, 1))")
+            .bind(resource.as_str())
+            .execute(&mut *connection)
+            .await
+            .to("build indexes")?;
+        built
     }
+}
+
+async fn build_missing(
+    connection: &mut PgConnection,
+    resource: &ResourceName,
+    paths: &[Vec<String>],
+) -> Result<usize> {
+    let mut built = 0;
+    for (name, definition) in indexes(resource, paths) {
+        let valid: Option<bool> = sqlx::query_scalar(
+            "SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass($1)",
+        )
+        .bind(format!("\"{}\".\"{name}\"", resource.schema()))
+        .fetch_optional(&mut *connection)
+        .await
+        .to("look for an index")?;
+        if valid == Some(true) {
+            continue;
+        }
+        if valid == Some(false) {
+            let statement = format!("DROP INDEX IF EXISTS \"{}\".\"{name}\"", resource.schema());
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut *connection)
+                .await
+                .to("drop a half-built index")?;
+        }
+        if built == 0 {
+            // The planner has to know the table before anybody asks through the index.
+            let statement = format!("ANALYZE {}", resource.sql());
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut *connection)
+                .await
+                .to("analyse a table")?;
+        }
+        let statement = format!(
+            "CREATE INDEX CONCURRENTLY \"{name}\" ON {} {definition}",
+            resource.sql()
+        );
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await
+            .to("build an index")?;
+        built += 1;
+    }
+    Ok(built)
+}
+
+/// Name and definition of each index that a resource should have.
+fn indexes(resource: &ResourceName, paths: &[Vec<String>]) -> Vec<(String, String)> {
+    let table = resource.table();
+    let mut wanted = vec![
+        (
+            format!("{table}_body"),
+            "USING gin (body jsonb_path_ops)".to_owned(),
+        ),
+        (
+            format!("{table}_newest"),
+            "(instance, upstream_at DESC NULLS LAST, id)".to_owned(),
+        ),
+    ];
+    for path in paths {
+        let label: String = path
+            .join("_")
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let mut name = format!("{table}_by_{label}");
+        name.truncate(60);
+        wanted.push((name, format!("((body #>> {}))", text_array(path))));
+    }
+    wanted
 }
 
 /// A text[] literal.

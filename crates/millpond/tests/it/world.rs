@@ -118,6 +118,7 @@ impl World {
             instance,
             run: None,
             records: incoming.collect(),
+            likely_new: false,
             children: &[],
             fetches: Vec::new(),
             progress: None,

@@ -25,8 +25,10 @@ pub(super) async fn hashes(
     }
     let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
     let statement = format!(
-        "SELECT id, hash, deleted_at IS NOT NULL FROM {} \
-         WHERE resource = '{}' AND instance = $1 AND id = ANY($2)",
+        // One look-up per id, whatever the planner believes about a table that it has not yet analysed.
+        "SELECT r.* FROM unnest($2::text[]) i (id) CROSS JOIN LATERAL ( \
+           SELECT id, hash, deleted_at IS NOT NULL FROM {} \
+           WHERE resource = '{}' AND instance = $1 AND id = i.id LIMIT 1) r",
         page.resource.sql(),
         page.resource,
     );
@@ -60,19 +62,19 @@ pub(super) async fn keep_versions(
     }
     let statement = format!(
         "WITH old AS ( \
-           SELECT r.* FROM {table} r \
-           JOIN unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS i (id, hash, asked_at) ON r.id = i.id \
-           WHERE r.resource = '{resource}' AND r.instance = $1 AND r.asked_at <= i.asked_at \
-             AND (r.hash <> i.hash OR r.deleted_at IS NOT NULL) \
-           ORDER BY r.id FOR UPDATE OF r) \
+           SELECT r.* FROM unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS i (id, hash, asked_at) \
+           CROSS JOIN LATERAL ( \
+             SELECT * FROM {table} t WHERE t.resource = '{resource}' AND t.instance = $1 AND t.id = i.id \
+               AND t.asked_at <= i.asked_at AND (t.hash <> i.hash OR t.deleted_at IS NOT NULL) \
+             LIMIT 1 FOR UPDATE) r) \
          INSERT INTO millpond.record_version \
            (resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, ended_at) \
          SELECT resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, now() FROM old \
-         RETURNING id",
-        table = page.resource.sql(),
          ON CONFLICT (resource, instance, id, version) DO UPDATE SET body = excluded.body, hash = excluded.hash, \
            upstream_at = excluded.upstream_at, changed_at = excluded.changed_at, run = excluded.run, \
            deleted_at = excluded.deleted_at, ended_at = excluded.ended_at \
+         RETURNING id",
+        table = page.resource.sql(),
         resource = page.resource,
     );
     let ids: Vec<&str> = different.iter().map(|r| r.id.as_str()).collect();

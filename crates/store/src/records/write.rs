@@ -196,7 +196,12 @@ async fn write_piece(
     let mut outcome = PageOutcome::default();
     let mut tx = connection.begin().await?;
 
-    let known = statements::hashes(&mut tx, page, records).await?;
+    let copies = attempt == 1 && records.len() >= COPY_RECORDS_MIN;
+    let known = if page.likely_new && copies {
+        HashMap::new()
+    } else {
+        statements::hashes(&mut tx, page, records).await?
+    };
     let mut new = Vec::new();
     let mut different = Vec::new();
     for record in records {
@@ -207,7 +212,7 @@ async fn write_piece(
         }
     }
 
-    if attempt == 1 && different.is_empty() && new.len() >= COPY_RECORDS_MIN {
+    if copies && different.is_empty() && new.len() >= COPY_RECORDS_MIN {
         copy::copy_new(&mut tx, page.resource, page.instance, page.run, &new).await?;
         outcome.inserted = new.iter().map(|r| r.id.clone()).collect();
     } else if !new.is_empty() || !different.is_empty() {

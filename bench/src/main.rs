@@ -1,0 +1,48 @@
+//! Benchmarks. Each ends with lines `result NAME VALUE UNIT`.
+
+mod bulk;
+mod measure;
+mod mirror_bench;
+mod query_bench;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks of the mirror; each prints what it compares with and ends with lines `result NAME VALUE UNIT`.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Mirror records of about 1 KB, beside `psql \copy` into an identical table and a plain fetch of all pages.
+    Mirror(mirror_bench::Options),
+    /// Ask a large mirror: the question that the API cannot answer, point reads, searches.
+    Query(query_bench::Options),
+    /// Serve generated records (used by `mirror`, in a process of its own).
+    #[command(hide = true)]
+    Serve(bulk::Options),
+    /// Run one sync (used by `mirror`, in a process of its own).
+    #[command(hide = true)]
+    Sync(mirror_bench::SyncOptions),
+    /// Fetch all pages and forget them (used by `mirror`, in a process of its own).
+    #[command(hide = true)]
+    Fetch(mirror_bench::FetchOptions),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match arguments.bench {
+            Bench::Mirror(options) => mirror_bench::run(options).await,
+            Bench::Query(options) => query_bench::run(options).await,
+            Bench::Serve(options) => bulk::serve(options).await,
+            Bench::Sync(options) => mirror_bench::sync(options).await,
+            Bench::Fetch(options) => mirror_bench::fetch(options).await,
+        }
+    })
+}
