@@ -74,11 +74,12 @@ impl World {
             body["SaleRepEmail"] = json!("sales@example.com");
             body["SaleOrderDate"] = json!(sale.order_date.to_string());
             body["TaskTypeSign"] = json!("SO");
-            body["IsServiceOnly"] = json!(if sale.kind == crate::cin7::world::sale::Kind::Service {
-                "1"
-            } else {
-                "0"
-            });
+            body["IsServiceOnly"] =
+                json!(if sale.kind == crate::cin7::world::sale::Kind::Service {
+                    "1"
+                } else {
+                    "0"
+                });
             body["DownloadLink"] = json!("");
         }
         if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {

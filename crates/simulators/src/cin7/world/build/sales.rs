@@ -1,5 +1,8 @@
 //! Invoices become sales. How far each has come depends on its age and its number alone.
 
+mod aftermath;
+mod stages;
+
 use super::Plan;
 use crate::cin7::data::{SourceInvoice, SourceLine};
 use crate::cin7::world::sale::{
@@ -8,10 +11,12 @@ use crate::cin7::world::sale::{
 };
 use crate::cin7::world::stock::CardKey;
 use crate::cin7::world::{World, books, id_of};
+use aftermath::{attach_credit, bulk_touch};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use rust_decimal::Decimal;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -46,8 +51,10 @@ pub(super) fn enter(world: &mut World, plan: &Plan<'_>) {
     let carriers: Vec<Arc<str>> = books::CARRIERS.iter().map(|c| Arc::from(*c)).collect();
     for invoice in &plan.sales {
         let (lines, charges) = split_lines(world, plan, plan.data.lines_of(invoice), invoice);
+        let loads = Loads::default();
         for copy in 0..world.account.scale.max(1) {
             let draft = Draft {
+                loads: &loads,
                 invoice,
                 copy,
                 parcels: &parcels,
@@ -137,7 +144,11 @@ fn split_lines(
     (Arc::new(lines), Arc::new(charges))
 }
 
+/// Loads of an invoice by warehouse, in one or in two fulfilments.
+type Loads = RefCell<HashMap<(u16, bool), Vec<Arc<Vec<Picked>>>>>;
+
 struct Draft<'a> {
+    loads: &'a Loads,
     invoice: &'a SourceInvoice,
     copy: usize,
     parcels: &'a [Arc<str>],
@@ -269,159 +280,6 @@ impl Draft<'_> {
         }
         sale
     }
-
-    fn fulfil(&self, world: &World, plan: &Plan<'_>, sale: &mut Sale, stage: Stage) {
-        let goods: Vec<Picked> = (sale
-            .lines
-            .iter()
-            .filter(|l| !world.product(l.product).service))
-        .enumerate()
-        .map(|(nth, line)| {
-            let spot = usual_spot(world, line.product, sale.location);
-            let parcel = &self.parcels[(nth / PARCEL_LINES).min(self.parcels.len() - 1)];
-            let parcel = Some(parcel.clone());
-            Picked {
-                product: line.product,
-                place: spot.place,
-                batch: spot.batch,
-                quantity: line.quantity,
-                parcel,
-            }
-        })
-        .collect();
-        let two = goods.len() > 1
-            && (stage == Stage::HalfShipped
-                || (sale.kind == Kind::Advanced
-                    && goods.len() > 3
-                    && plan.roll("two", self.n(), 2) == 0));
-        let loads = if two {
-            let half = goods.len() / 2;
-            vec![goods[..half].to_vec(), goods[half..].to_vec()]
-        } else {
-            vec![goods]
-        };
-        for (nth, load) in loads.into_iter().enumerate() {
-            let reached = match stage {
-                Stage::HalfShipped if nth == 0 => Stage::Shipped,
-                Stage::HalfShipped => Stage::Picking,
-                stage => stage,
-            };
-            let task = match sale.kind {
-                Kind::Advanced => id_of(&format!("fulfilment/{}/{}", self.name(), nth + 1)),
-                _ => sale.id,
-            };
-            sale.fulfilments
-                .push(self.fulfilment(sale, plan, task, nth as u32 + 1, load, reached));
-        }
-    }
-
-    fn fulfilment(
-        &self,
-        sale: &Sale,
-        plan: &Plan<'_>,
-        task: uuid::Uuid,
-        number: u32,
-        load: Vec<Picked>,
-        stage: Stage,
-    ) -> Fulfilment {
-        let load = Arc::new(load);
-        let none = Arc::new(vec![]);
-        let reach = |at: Stage| {
-            if stage >= at {
-                Status::Authorised
-            } else {
-                Status::NotAvailable
-            }
-        };
-        let mut shipments = vec![];
-        if stage >= Stage::Shipped {
-            let carrier =
-                &self.carriers[plan.roll("carrier", self.n(), self.carriers.len() as u64) as usize];
-            let tracking = format!("MP{}{:02}GB", self.n(), number);
-            let mut boxes: Vec<&str> = load.iter().filter_map(|p| p.parcel.as_deref()).collect();
-            boxes.dedup();
-            shipments.push(Shipment {
-                id: id_of(&format!("shipment/{}/{number}", self.name())),
-                date: sale
-                    .order_date
-                    .saturating_add(Span::new().days(1))
-                    .min(today(plan)),
-                carrier: carrier.clone(),
-                boxes: match boxes[..] {
-                    [_] => load[0].parcel.clone().unwrap_or_else(|| Arc::from("")),
-                    _ => Arc::from(boxes.join(",")),
-                },
-                url: format!("https://track.example.com/{tracking}"),
-                tracking,
-                shipped: true,
-            });
-        }
-        Fulfilment {
-            task,
-            number,
-            linked_invoice: (stage >= Stage::Invoiced).then(|| format!("INV-{}", self.name())),
-            pick: if stage == Stage::Picking {
-                Status::Draft
-            } else {
-                reach(Stage::Picked)
-            },
-            picked: load.clone(),
-            pack: reach(Stage::Packed),
-            packed: if stage >= Stage::Packed { load } else { none },
-            ship: reach(Stage::Shipped),
-            shipments,
-            require_by: sale.ship_by,
-            notes: String::new(),
-            address: None,
-            voided: false,
-        }
-    }
-
-    fn bill(&self, plan: &Plan<'_>, sale: &mut Sale, stage: Stage) {
-        let date = sale
-            .order_date
-            .saturating_add(Span::new().days(1))
-            .min(today(plan));
-        let total = totals(&sale.lines, &sale.charges).2;
-        let task = match sale.kind {
-            Kind::Advanced => id_of(&format!("invoice/{}", self.name())),
-            _ => sale.id,
-        };
-        let paid = stage == Stage::Completed;
-        let paid_on = date
-            .saturating_add(Span::new().days(plan.roll("paid", self.n(), 30) as i64))
-            .min(today(plan));
-        let payment = || Payment {
-            id: id_of(&format!("payment/{}", self.name())),
-            reference: format!("BACS {}", self.n()),
-            amount: total,
-            date: paid_on,
-            account: "090".into(),
-            rate: Decimal::ONE,
-            created: sale.updated,
-        };
-        sale.invoices.push(Invoice {
-            task,
-            number: format!("INV-{}", self.name()),
-            status: if paid {
-                Status::Paid
-            } else {
-                Status::Authorised
-            },
-            date,
-            due: date.saturating_add(Span::new().days(30)),
-            lines: sale.lines.clone(),
-            charges: sale.charges.clone(),
-            payments: if paid && !total.is_zero() {
-                vec![payment()]
-            } else {
-                vec![]
-            },
-            linked_fulfilment: (sale.kind == Kind::Advanced).then_some(1),
-            memo: String::new(),
-            rate: Decimal::ONE,
-        });
-    }
 }
 
 fn today(plan: &Plan<'_>) -> Date {
@@ -484,85 +342,4 @@ fn updated(plan: &Plan<'_>, created: Timestamp, stage: Stage, n: u64) -> Timesta
         60_000 + plan.roll("recent", n, 7_200_000) as i64,
     ));
     at.min(latest.unwrap_or(plan.now))
-}
-
-/// A `C` invoice becomes a credit note on the buyer's latest earlier sale that shares a product; without one it is left out.
-fn attach_credit(world: &mut World, plan: &Plan<'_>, credit: &SourceInvoice, candidates: &[u32]) {
-    let (lines, charges) = split_lines(world, plan, plan.data.lines_of(credit), credit);
-    let at = plan.at(credit);
-    let shares = |sale: &Sale| {
-        sale.lines
-            .iter()
-            .any(|a| lines.iter().any(|b| a.product == b.product))
-    };
-    let hit = candidates.iter().rev().copied().find(|index| {
-        world.sales[*index as usize]
-            .as_ref()
-            .is_some_and(|sale| sale.created < at && shares(sale))
-    });
-    let Some(index) = hit else { return };
-    let n = u64::from(credit.number);
-    let restock = (lines.iter().filter(|l| !world.product(l.product).service))
-        .filter(|_| plan.roll("restock", n, 2) == 0)
-        .map(|line| {
-            let spot = usual_spot(world, line.product, 0);
-            Picked {
-                product: line.product,
-                place: spot.place,
-                batch: spot.batch,
-                quantity: line.quantity,
-                parcel: None,
-            }
-        })
-        .collect();
-    let Some(sale) = world.sales[index as usize].as_mut() else {
-        return;
-    };
-    let task = id_of(&format!("creditnote/{}", credit.number));
-    let number = format!("CR-{:05}", credit.number);
-    let total = totals(&lines, &charges).2;
-    let date = at.to_zoned(TimeZone::UTC).date();
-    let refund = Payment {
-        id: id_of(&format!("refund/{}", credit.number)),
-        reference: number.clone(),
-        amount: total,
-        date,
-        account: "090".into(),
-        rate: Decimal::ONE,
-        created: at,
-    };
-    let paid = sale.invoices.iter().any(|i| i.status == Status::Paid);
-    let invoice_number = sale
-        .invoices
-        .first()
-        .map(|i| i.number.clone())
-        .unwrap_or_default();
-    sale.credit_notes.push(CreditNote {
-        task,
-        number,
-        invoice_number,
-        status: Status::Authorised,
-        date,
-        lines: lines.to_vec(),
-        charges: charges.to_vec(),
-        refunds: if paid { vec![refund] } else { vec![] },
-        restock,
-        memo: String::new(),
-        rate: Decimal::ONE,
-    });
-    sale.updated = sale.updated.max(at).min(plan.now);
-    world.numbers.credit_note = world.numbers.credit_note.max(credit.number);
-    world.sale_of_task.insert(task, index);
-}
-
-/// The platform once stamped many old sales alike, as it does.
-fn bulk_touch(world: &mut World, plan: &Plan<'_>) {
-    let count = (world.sales.len() / 5).min(BULK_TOUCHED_MAX);
-    let stamp = plan
-        .ago(0, 46)
-        .saturating_sub(SignedDuration::from_hours(1))
-        .unwrap_or(plan.now);
-    for sale in world.sales.iter_mut().take(count).flatten() {
-        sale.updated = stamp.max(sale.created);
-    }
 }

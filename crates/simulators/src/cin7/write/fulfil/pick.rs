@@ -210,9 +210,9 @@ pub(super) fn take(world: &mut World, at: u32, nth: usize, lines: Vec<Picked>) -
         let f = &mut sale.fulfilments[nth];
         (f.picked, f.pick) = (Arc::new(lines), Status::Authorised);
     })?;
-    world.settle_backorders(at);
-    if world.options.on_hand_falls_at == OnHandFalls::Pick {
-        world.leave(at, nth, &held_before, id, &number);
+    match world.options.on_hand_falls_at {
+        OnHandFalls::Pick => world.leave(at, nth, &held_before, id, &number),
+        OnHandFalls::Ship => world.hold_picked(at),
     }
     world.announce_sale(
         "Sale/PickAuthorised",
@@ -227,12 +227,18 @@ impl World {
         Some(self.sales[at as usize].as_ref()?.fulfilments.get(nth)?.task)
     }
 
-    /// What has been picked is no longer waited for, wherever it came from.
+    /// What has left is no longer waited for, wherever it came from.
     fn settle_backorders(&mut self, at: u32) {
         let Some(sale) = self.sales[at as usize].as_ref() else {
             return;
         };
-        let mut open = still_due(self, sale);
+        let mut open: BTreeMap<u32, Decimal> = BTreeMap::new();
+        for line in sale.lines.iter() {
+            *open.entry(line.product).or_default() += line.quantity;
+        }
+        for (product, gone) in self.goods_gone(sale) {
+            *open.entry(product).or_default() -= gone;
+        }
         let mut lines = sale.lines.clone();
         for line in Arc::make_mut(&mut lines)
             .iter_mut()
@@ -241,6 +247,37 @@ impl World {
             let left = open.entry(line.product).or_default();
             line.backorder = line.backorder.min((*left).max(Decimal::ZERO));
             *left -= line.backorder;
+        }
+        if lines.iter().all(|line| line.backorder.is_zero()) {
+            self.backordered.remove(&at);
+        }
+        if let Some(sale) = self.sales[at as usize].as_mut() {
+            sale.lines = lines;
+        }
+    }
+
+    /// Holds what was picked beyond what the order held, as far as it is free, for as long as it stays on hand.
+    fn hold_picked(&mut self, at: u32) {
+        let Some(sale) = self.sales[at as usize].as_ref() else {
+            return;
+        };
+        let (location, mut lines) = (sale.location, sale.lines.clone());
+        let held = self.goods_held(sale);
+        let mut beyond = self.goods_picked(sale);
+        for (product, gone) in self.goods_gone(sale) {
+            *beyond.entry(product).or_default() -= gone;
+        }
+        for (product, picked) in beyond {
+            let mut more = picked - held.get(&product).copied().unwrap_or_default();
+            for line in Arc::make_mut(&mut lines)
+                .iter_mut()
+                .filter(|line| line.product == product)
+            {
+                let wanted = more.min(line.backorder).max(Decimal::ZERO);
+                let got = self.stock.allocate(product, location, wanted);
+                line.backorder -= got;
+                more -= got;
+            }
         }
         if lines.iter().all(|line| line.backorder.is_zero()) {
             self.backordered.remove(&at);
@@ -263,6 +300,10 @@ impl World {
             return;
         };
         let (home, picked) = (sale.location, sale.fulfilments[nth].picked.clone());
+        self.settle_backorders(at);
+        let Some(sale) = self.sales[at as usize].as_ref() else {
+            return;
+        };
         let held_after = self.goods_held(sale);
         for (product, before) in held_before {
             let after = held_after.get(product).copied().unwrap_or_default();
