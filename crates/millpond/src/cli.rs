@@ -4,16 +4,21 @@ mod changes;
 mod config;
 mod connections;
 mod connector;
+mod demo;
+mod page;
 mod records;
 mod runs;
 mod schedule;
 pub(crate) mod serve;
+mod simulate;
 mod sql;
 pub(crate) mod sync;
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+pub use page::page;
 
 use crate::{
     config::{ConfigError, Loaded, load},
@@ -52,6 +57,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Worker(serve::Worker),
     Sync(sync::Sync),
@@ -70,7 +76,12 @@ enum Command {
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),
     #[command(subcommand)]
+    Simulate(simulate::Simulate),
+    #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print the page of all commands, as Markdown
+    #[command(hide = true)]
+    CliPage,
 }
 
 /// What every command is given.
@@ -125,6 +136,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, environment: Environment) 
 impl Command {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
+            Self::Demo(demo) => demo.run(context).await,
+            Self::Simulate(simulate) => simulate.run(context).await,
             Self::Serve(serve) => serve.run(context).await,
             Self::Worker(worker) => worker.run(context).await,
             Self::Sync(sync) => sync.run(context).await,
@@ -140,6 +153,10 @@ impl Command {
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),
             Self::Config(config) => config.run(context),
+            Self::CliPage => {
+                context.output.line(&page())?;
+                Ok(Exit::Done)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod database;
+pub mod demo;
 pub mod environment;
 mod feed;
 pub mod http;

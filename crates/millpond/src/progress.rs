@@ -27,6 +27,7 @@ struct Inner {
     runs: HashMap<i64, ProgressBar>,
     details: HashMap<String, Details>,
     quiet: bool,
+    tells_runs: bool,
 }
 
 #[derive(Debug)]
@@ -37,14 +38,16 @@ struct Details {
 }
 
 impl Display {
-    /// Bars when standard error is a terminal, else a line for each run that brought changes.
-    pub fn new(quiet: bool) -> Self {
+    /// Bars when standard error is a terminal, else lines: now and then how far the details are, and, if `tells_runs`,
+    /// one for each run that brought changes.
+    pub fn new(quiet: bool, tells_runs: bool) -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
         let inner = Inner {
             bars: bars.filter(|_| !quiet),
             runs: HashMap::new(),
             details: HashMap::new(),
             quiet,
+            tells_runs,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -119,7 +122,7 @@ impl Inner {
                     .as_deref()
                     .map(|why| format!(" ({why})"))
                     .unwrap_or_default();
-                if *changed > 0 || *state != "done" {
+                if (*changed > 0 && self.tells_runs) || *state != "done" {
                     self.line(&format!(
                         "{instance}  {resource} {kind}: {state}{why}, {} changed",
                         grouped(*changed)

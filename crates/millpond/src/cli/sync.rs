@@ -38,7 +38,7 @@ impl Sync {
         logging::start(&loaded.config.logs);
         let (database, mirror) = open(context, &loaded).await?;
         let stop = stop_on_signals()?;
-        let display = Display::new(context.output.json);
+        let display = Display::new(context.output.json, true);
         let ask = SyncAsk {
             instance: self.instance,
             resource: self.resource,
@@ -292,11 +292,14 @@ fn count(number: u64) -> String {
     grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// Warnings only; the driver's about slow statements are not for those who wait for an answer.
+pub(super) const QUIET: &str = "warn,sqlx=error";
+
 /// A command that answers and ends logs warnings only, unless somebody asked for more.
 fn quiet(loaded: &mut crate::config::Loaded) {
     let standard = crate::config::LogsConfig::default().filter;
     if loaded.config.logs.filter == standard {
-        loaded.config.logs.filter = "warn".to_owned();
+        loaded.config.logs.filter = QUIET.to_owned();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the program does, seen from outside.
 
+mod commands;
 mod config;
 mod http;
 mod world;
