@@ -10,7 +10,7 @@ use crate::answer::{Answer, LoadError, Loaded, Read, Source};
 use crate::clock::Clock;
 use crate::entry::{self, Entry, Moment};
 use crate::family::{Family, FamilyInfo, Rules, Segment};
-use crate::flight::{Flights, Place};
+use crate::flight::{Flights, Landing, Place};
 use crate::key::{Key, KeyParts, PhysicalKey};
 use crate::memory::Memory;
 use crate::remote::{Got, Patience, Remote};
@@ -70,9 +70,12 @@ pub enum Invalidated {
 
 impl Inner {
     pub fn moment(&self) -> Moment {
+        let clock = &self.clock;
+        let (uptime, uptime_floor) = (clock.uptime(), clock.uptime_floor());
         Moment {
-            now: self.clock.now(),
-            uptime: self.clock.uptime(),
+            now: clock.now(),
+            uptime,
+            uptime_floor,
         }
     }
 
@@ -271,7 +274,7 @@ impl Cache {
         let mut loader = Some(loader);
         let mut seen = Seen::nothing(inner);
         seen.stale = stale;
-        let mut counted = false;
+        let (mut counted, mut too_old) = (false, false);
         loop {
             let mut landing = match inner.flights.find(&key.name) {
                 Some(landing) => {
@@ -316,24 +319,37 @@ impl Cache {
             }
             let landing = fill::arrival(&mut landing, key).await;
             // Our own flight began after us, so it always suits.
-            let suits = loader.is_none() || landing.suits(began);
-            if suits && (loader.is_none() || self.landed_young_enough::<V>(&landing, &read)) {
+            if loader.is_none() {
                 return fill::answer(landing, key);
+            }
+            if landing.suits(began) {
+                match self.age_of_landing::<V>(&landing, &read) {
+                    Fit::Good => return fill::answer(landing, key),
+                    // A second load that brings nothing younger has nothing younger to bring.
+                    Fit::Outlived if too_old => return fill::answer(landing, key),
+                    Fit::Outlived => too_old = true,
+                    Fit::OverBound => {}
+                }
             }
         }
     }
 
-    /// An age bound is kept by whoever found the value instead of loading it.
-    fn landed_young_enough<V: Cacheable>(
-        &self,
-        landing: &crate::flight::Landing,
-        read: &Read<'_>,
-    ) -> bool {
-        match &landing.outcome {
-            Ok((entry, Source::Memory | Source::Shared)) => entry
-                .downcast_ref::<Entry<V>>()
-                .is_some_and(|entry| self.is_young_enough(entry, read)),
-            _ => true,
+    /// Whether what a reader waited for is young enough for it.
+    fn age_of_landing<V: Cacheable>(&self, landing: &Landing, read: &Read<'_>) -> Fit {
+        let Ok((entry, source)) = &landing.outcome else {
+            return Fit::Good;
+        };
+        let Some(entry) = entry.downcast_ref::<Entry<V>>() else {
+            return Fit::Good;
+        };
+        match source {
+            Source::Memory | Source::Shared if self.is_young_enough(entry, read) => Fit::Good,
+            Source::Memory | Source::Shared => Fit::OverBound,
+            // A value that is not to be kept has no life to outlive.
+            Source::Loader if entry.has_life() && !entry.is_fresh(self.inner.clock.uptime()) => {
+                Fit::Outlived
+            }
+            Source::Loader | Source::Stale => Fit::Good,
         }
     }
 
@@ -440,6 +456,15 @@ impl Inner {
             }
         });
     }
+}
+
+/// How the age of a value that a reader waited for suits it.
+enum Fit {
+    Good,
+    /// It was found, not loaded, and is older than the reader asked for.
+    OverBound,
+    /// It was loaded, and its life ended while the reader waited.
+    Outlived,
 }
 
 /// What a read met in the stores before it had to load.

@@ -15,6 +15,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// some milliseconds, but never behind it: every hit reads it, so it should be cheap, and a life
     /// may end early but not late.
     fn uptime(&self) -> Duration;
+    /// The same time, but never ahead of the true one. Lives are laid down by it.
+    fn uptime_floor(&self) -> Duration {
+        self.uptime()
+    }
 }
 
 /// The machine's clock.
@@ -51,17 +55,23 @@ impl Clock for SystemClock {
     }
 
     fn uptime(&self) -> Duration {
+        steady() + TICK_MAX
+    }
+
+    fn uptime_floor(&self) -> Duration {
         steady()
     }
 }
 
-/// The kernel's tick clock, a third of the price of the exact one. It lags by up to one tick, which is
-/// 10 ms at most, so that much is added.
+/// The longest time between two ticks of a kernel's coarse clock.
+const TICK_MAX: Duration = Duration::from_millis(10);
+
+/// The kernel's tick clock, a third of the price of the exact one. It lags by up to one tick.
 #[cfg(target_os = "linux")]
 fn steady() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     let tick = clock_gettime(ClockId::MonotonicCoarse);
-    Duration::new(tick.tv_sec as u64, tick.tv_nsec as u32) + Duration::from_millis(10)
+    Duration::new(tick.tv_sec as u64, tick.tv_nsec as u32)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -115,5 +125,39 @@ impl Clock for ManualClock {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
             .1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cheap_uptime_encloses_the_exact_one() {
+        let clock = SystemClock::default();
+        let before = Instant::now();
+        let (floor, uptime) = (clock.uptime_floor(), clock.uptime());
+        let after = Instant::now();
+        while before.elapsed() < Duration::from_millis(50) {
+            // A pause of this thread between two readings only widens what is allowed.
+            let passed = after.elapsed();
+            assert!(clock.uptime() - floor >= passed, "a life would end late");
+            let later = clock.uptime_floor();
+            assert!(
+                later.saturating_sub(uptime) <= before.elapsed(),
+                "the floor is ahead"
+            );
+        }
+    }
+
+    #[test]
+    fn the_calendar_never_runs_backwards() {
+        let clock = SystemClock::default();
+        let mut last = clock.now();
+        for _ in 0..1000 {
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
+        }
     }
 }

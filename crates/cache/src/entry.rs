@@ -33,12 +33,14 @@ pub(crate) struct Entry<V> {
 pub(crate) struct Moment {
     pub now: Timestamp,
     pub uptime: Duration,
+    /// Not ahead of the true uptime.
+    pub uptime_floor: Duration,
 }
 
 impl<V> Entry<V> {
     /// Holds `value` from `moment` on.
     pub fn new(value: Option<V>, window: Window, bytes: usize, moment: Moment) -> Self {
-        let calendar_ahead = moment.now.as_millisecond() - on_calendar(moment.uptime, 0);
+        let calendar_ahead = moment.now.as_millisecond() - on_calendar(moment.uptime_floor, 0);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             value,
@@ -47,6 +49,11 @@ impl<V> Entry<V> {
             bytes,
             refreshing: AtomicBool::new(false),
         }
+    }
+
+    /// Whether there is a time in which the value may be served again.
+    pub fn has_life(&self) -> bool {
+        self.window.expires_at > self.window.fetched_at
     }
 
     pub fn is_fresh(&self, uptime: Duration) -> bool {

@@ -310,11 +310,13 @@ impl<V: Cacheable> Run<V> {
                     .fetched_at
                     .as_millisecond()
                     .min(moment.now.as_millisecond());
+                // What was too old on arrival had a life, and it is over.
+                let expires_at = at + i64::from(*why == Reject::Expired);
                 (
                     Window {
                         fetched_at: at,
-                        expires_at: at,
-                        stale_until: at,
+                        expires_at,
+                        stale_until: expires_at,
                     },
                     None,
                 )

@@ -7,6 +7,7 @@ fn moment() -> Moment {
     Moment {
         now: Timestamp::from_millisecond(100_000).unwrap(),
         uptime: Duration::from_secs(7),
+        uptime_floor: Duration::from_secs(7),
     }
 }
 

@@ -5,10 +5,12 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod ages;
 mod cluster;
 mod compile_fail;
 mod conformance;
 mod garbage;
+mod keys;
 mod kit;
 mod loads;
 mod logs;
