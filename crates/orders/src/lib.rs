@@ -1,7 +1,7 @@
 //! Pure order decisions: who gets which units, from where, when, and why not.
 //!
-//! An [`Input`] is everything a decision knows; [`plan`] answers one of the four blocks with a [`Plan`];
-//! [`check`] judges a plan against its input without trusting whoever made it. Nothing here does I/O, reads a clock
+//! An [`Input`] is everything a decision knows; [`plan()`] answers one of the four blocks with a [`Plan`];
+//! [`check()`] judges a plan against its input without trusting whoever made it. Nothing here does I/O, reads a clock
 //! or draws a random number: the same input gives the same plan, byte for byte, in whatever order its lists stand.
 
 mod allocate;

@@ -1,11 +1,12 @@
 //! Which location ships what, today: service in sequence, then efficiency over all orders together.
 
 mod joint;
+mod offers;
 mod single;
 mod wave;
 
 use crate::model::Use;
-use crate::split::single::Scale;
+use crate::split::offers::Scale;
 use crate::stock::{Stock, Take};
 use crate::world::World;
 
@@ -26,7 +27,7 @@ pub(crate) fn split(world: &World<'_>) -> Wave {
         exact: true,
         ..Wave::default()
     };
-    let scale = single::scale(world);
+    let scale = offers::scale(world);
     let stock = Stock::new(world);
     for group in groups(world) {
         // Groups share neither stock nor room, so each may start from all of it.

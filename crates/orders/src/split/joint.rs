@@ -1,6 +1,6 @@
 //! Several orders at once: exact where the program is small, improved group by group where it is not.
 
-use super::single::Scale;
+use super::offers::Scale;
 use super::{Baseline, Part, single, wave};
 use crate::engine::program::Expr;
 use crate::input::Scope;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Baseline, baseline, groups, joint, single, wave};
+use super::{Baseline, baseline, groups, joint, offers, wave};
 use crate::day::Day;
 use crate::input::{Config, Costs, Input, Line, Location, Lot, Order, ShipmentCost, Term};
 use crate::model::Use;
@@ -96,7 +96,7 @@ proptest! {
     ) {
         let input = input(&stock, &orders, &costs);
         let world = World::new(&input).unwrap();
-        let scale = single::scale(&world).unwrap();
+        let scale = offers::scale(&world).unwrap();
         let all = Stock::new(&world);
         for group in groups(&world) {
             let base: Baseline = baseline(&world, all.clone(), Some(&scale), &group);

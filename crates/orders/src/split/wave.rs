@@ -6,7 +6,8 @@ mod repair;
 
 use std::collections::BTreeMap;
 
-use super::single::{Plain, Scale};
+use super::offers::Scale;
+use super::single::Plain;
 use super::{Baseline, Part};
 use crate::input::{Complete, Term};
 use crate::model::Use;

@@ -328,3 +328,39 @@ fn p18_without_the_named_obstacle_the_unit_ships() {
         Ok(())
     });
 }
+
+#[test]
+fn p17_a_thousand_million_times_larger_worlds_pass_the_judge_too() {
+    const TIMES: i64 = 1_000_000_000;
+    on_tapes(1_000, |bytes| {
+        let mut tape = Tape::new(bytes);
+        let op = OPS[tape.below(4) as usize];
+        let mut input = world(&mut tape, SIZE);
+        for lot in &mut input.lots {
+            lot.qty *= TIMES;
+            lot.external *= TIMES;
+        }
+        input
+            .inbound
+            .iter_mut()
+            .for_each(|inbound| inbound.qty *= TIMES);
+        input
+            .allocations
+            .iter_mut()
+            .for_each(|claim| claim.qty *= TIMES);
+        input
+            .reserves
+            .iter_mut()
+            .for_each(|reserve| reserve.qty *= TIMES);
+        for line in input.orders.iter_mut().flat_map(|order| &mut order.lines) {
+            line.qty *= TIMES;
+        }
+        for loc in &mut input.locations {
+            loc.capacity = loc.capacity.map(|units| units * TIMES);
+        }
+        let plan = orders::plan(op, &input).unwrap();
+        let found = orders::check(&input, &plan);
+        prop_assert!(found.is_empty(), "{op:?} {found:#?} {}", show(&input));
+        Ok(())
+    });
+}
