@@ -178,6 +178,7 @@ impl Cache {
         let inner = &self.inner;
         let began = inner.flights.next();
         let mut loader = Some(loader);
+        let mut too_old = false;
         loop {
             let mut landing = match inner.flights.board(&key.name) {
                 Place::Passenger(landing) => landing,
@@ -197,8 +198,14 @@ impl Cache {
                 }
             };
             let landing = fill::arrival(&mut landing, key).await;
-            if landing.began > began || loader.is_none() {
+            if loader.is_none() {
                 return fill::answer(landing, key);
+            }
+            if landing.began > began {
+                match self.age_of_landing::<V>(&landing, &Read::new()) {
+                    Fit::Outlived if !std::mem::replace(&mut too_old, true) => {}
+                    _ => return fill::answer(landing, key),
+                }
             }
         }
     }
