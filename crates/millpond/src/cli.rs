@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod connector;
 mod demo;
+mod orders;
 mod page;
 mod records;
 mod runs;
@@ -77,6 +78,8 @@ enum Command {
     Connector(connector::ConnectorCommand),
     #[command(subcommand)]
     Simulate(simulate::Simulate),
+    #[command(subcommand)]
+    Orders(orders::Orders),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Print the page of all commands, as Markdown
@@ -152,6 +155,7 @@ impl Command {
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),
+            Self::Orders(orders) => orders.run(context),
             Self::Config(config) => config.run(context),
             Self::CliPage => {
                 context.output.line(&page())?;

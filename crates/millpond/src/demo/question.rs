@@ -105,9 +105,9 @@ impl Question {
     /// The question as people type it.
     pub fn criteria(&self) -> anyhow::Result<Vec<Criterion>> {
         Ok(vec![
-            Criterion::new("Order.Lines[].SKU", Comparison::Equal, &self.sku)?,
-            Criterion::new("Location", Comparison::Equal, &self.location)?,
             Criterion::new("CustomerID", Comparison::Equal, &self.customer_id)?,
+            Criterion::new("Location", Comparison::Equal, &self.location)?,
+            Criterion::new("Order.Lines[].SKU", Comparison::Equal, &self.sku)?,
             Criterion::new("SaleOrderDate", Comparison::AtLeast, &self.since)?,
         ])
     }

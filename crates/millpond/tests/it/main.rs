@@ -3,4 +3,6 @@
 mod commands;
 mod config;
 mod http;
+mod killed;
+mod mirroring;
 mod world;

@@ -50,7 +50,7 @@ currency = "EUR"
 "#;
 
 pub struct World {
-    pub database: TestDatabase,
+    _database: TestDatabase,
     pub store: Store,
     pub address: SocketAddr,
     pub stop: CancellationToken,
@@ -93,7 +93,7 @@ impl World {
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(http::serve(app, listener, Duration::from_secs(2)));
         Self {
-            database,
+            _database: database,
             store,
             address,
             stop,
