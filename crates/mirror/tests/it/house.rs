@@ -206,16 +206,30 @@ pub fn assert_same(what: &str, held: &BTreeMap<String, Value>, truth: &BTreeMap<
         .collect();
     let different: Vec<_> = truth
         .iter()
-        .filter(|(id, body)| held.get(*id).is_some_and(|h| h != *body))
-        .map(|(id, _)| id)
+        .filter_map(|(id, body)| Some((id, difference("", held.get(id)?, body)?)))
         .take(3)
         .collect();
     assert!(
         missing.is_empty() && extra.is_empty() && different.is_empty(),
-        "{what}: {} held, {} true; missing {missing:?}, extra {extra:?}, different {different:?}",
+        "{what}: {} held, {} true; missing {missing:?}, extra {extra:?}, different {different:#?}",
         held.len(),
         truth.len(),
     );
+}
+
+/// Where two values first differ.
+fn difference(path: &str, held: &Value, truth: &Value) -> Option<String> {
+    match (held, truth) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => a
+            .iter()
+            .find_map(|(key, value)| difference(&format!("{path}.{key}"), value, &b[key])),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut pairs = a.iter().zip(b).enumerate();
+            pairs.find_map(|(n, (a, b))| difference(&format!("{path}[{n}]"), a, b))
+        }
+        _ if held == truth => None,
+        _ => Some(format!("{path}: held {held:.200}, true {truth:.200}")),
+    }
 }
 
 /// Waits until `condition` holds, half a minute at the most.

@@ -1,6 +1,7 @@
 //! The mirror against simulated upstreams and a real PostgreSQL.
 
 mod budget;
+mod convergence;
 mod house;
 mod listings;
 mod shelf;

@@ -6,7 +6,7 @@ use store::testing::TestDatabase;
 use crate::house::{House, assert_same, held, instance, open, simulator, sync, truth};
 
 /// Resource, path upstream, parameters that the connector sends.
-const RESOURCES: &[(&str, &str, &[(&str, &str)])] = &[
+pub const RESOURCES: &[(&str, &str, &[(&str, &str)])] = &[
     ("sale_header", "saleList", &[]),
     ("sale", "sale", &[]),
     ("purchase_header", "purchaseList", &[]),
@@ -18,6 +18,19 @@ const RESOURCES: &[(&str, &str, &[(&str, &str)])] = &[
     ("assembly", "finishedGoods", &[]),
     ("disassembly", "disassembly", &[]),
     ("availability", "ref/productavailability", &[]),
+    (
+        "product",
+        "product",
+        &[
+            ("IncludeDeprecated", "true"),
+            ("IncludeBOM", "true"),
+            ("IncludeSuppliers", "true"),
+            ("IncludeReorderLevels", "true"),
+            ("IncludeCustomPrices", "true"),
+            ("IncludeAttachments", "true"),
+        ],
+    ),
+    ("supplier", "supplier", &[("IncludeDeprecated", "true")]),
     ("location", "ref/location", &[]),
     ("tax", "ref/tax", &[]),
 ];
