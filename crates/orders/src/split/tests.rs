@@ -87,7 +87,7 @@ fn cost(world: &World<'_>, uses: &[Use]) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20) })]
     #[test]
     fn prices_bound_the_best_cost_and_local_search_lies_between_it_and_the_baseline(
         stock in prop::collection::vec(prop::collection::vec(3i64..7, 3), 3),
