@@ -67,6 +67,7 @@ impl Store {
     /// Up to `limit` changes after `cursor`, oldest first.
     ///
     /// Only changes below the oldest transaction still open are answered: a later one could still slip in between.
+    /// Two changes of one record that were written at the same moment may come in either order; their versions tell.
     pub async fn changes_after(
         &self,
         cursor: ChangeCursor,

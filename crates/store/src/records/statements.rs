@@ -50,6 +50,26 @@ pub(super) async fn hashes(
         .collect()
 }
 
+/// Says that a page of this resource and instance is being written, beside others or alone. Two pages that insert
+/// and replace the same records can deadlock; the one that gives way then writes alone.
+pub(super) async fn lock_pages(
+    tx: &mut PgConnection,
+    page: &PageWrite<'_>,
+    shared: bool,
+) -> Answer<()> {
+    let lock = if shared {
+        "SELECT pg_advisory_xact_lock_shared(hashtextextended('millpond.page:' || $1 || '/' || $2, 0))"
+    } else {
+        "SELECT pg_advisory_xact_lock(hashtextextended('millpond.page:' || $1 || '/' || $2, 0))"
+    };
+    sqlx::query(lock)
+        .bind(page.resource.as_str())
+        .bind(page.instance)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Locks the rows about to be replaced and keeps what they hold. Answers their ids. A row that somebody once removed
 /// by hand counts its versions anew, and overwrites those kept before.
 pub(super) async fn keep_versions(

@@ -196,6 +196,10 @@ async fn write_piece(
     let mut outcome = PageOutcome::default();
     let mut tx = connection.begin().await?;
 
+    if attempt > 1 {
+        // Others were in the way: now nobody is.
+        statements::lock_pages(&mut tx, page, false).await?;
+    }
     let copies = attempt == 1 && records.len() >= COPY_RECORDS_MIN;
     let known = if page.likely_new && copies {
         HashMap::new()
@@ -212,6 +216,9 @@ async fn write_piece(
         }
     }
 
+    if attempt == 1 && !(new.is_empty() && different.is_empty()) {
+        statements::lock_pages(&mut tx, page, true).await?;
+    }
     if copies && different.is_empty() && new.len() >= COPY_RECORDS_MIN {
         copy::copy_new(&mut tx, page.resource, page.instance, page.run, &new).await?;
         outcome.inserted = new.iter().map(|r| r.id.clone()).collect();
