@@ -15,7 +15,7 @@ use crate::key::PhysicalKey;
 use crate::life::Window;
 
 /// What an entry weighs besides its key and its value, in bytes: measured by `make bench-cache`.
-pub const ENTRY_OVERHEAD_BYTES: usize = 256;
+pub const ENTRY_OVERHEAD_BYTES: usize = 512;
 
 /// Smallest memory store: below it a single value of the largest size could not be kept.
 pub const MEMORY_BYTES_MIN: usize = 4 * 1024 * 1024;
