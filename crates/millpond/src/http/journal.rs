@@ -124,7 +124,9 @@ pub async fn list_changes(
     let wait = params
         .parsed::<Period>("wait")?
         .map_or(Duration::ZERO, |wait| wait.0);
-    let until = tokio::time::Instant::now() + wait.min(WAIT_MAX);
+    // The answer must be out before the request's own time is over.
+    let wait_max = WAIT_MAX.min(app.request_timeout() * 3 / 4);
+    let until = tokio::time::Instant::now() + wait.min(wait_max);
     loop {
         let (changes, next) = app.store().changes_after(cursor, limit).await?;
         let over = tokio::time::Instant::now() >= until || app.stop().is_cancelled();

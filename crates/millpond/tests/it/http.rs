@@ -200,15 +200,19 @@ async fn the_feed_of_changes_goes_on_where_it_was_left() {
     world
         .write("cin7.sale", "pond-uk", &[("1", "{}"), ("2", "{}")])
         .await;
-    let first = world.get("/v1/changes?limit=1").await.json();
+    // The feed waits for every transaction of the server, also those of other tests.
+    let first = world.get("/v1/changes?limit=1&wait=3s").await.json();
     assert_eq!(first["changes"].as_array().unwrap().len(), 1);
     let next = first["next"].as_str().unwrap();
-    let second = world.get(&format!("/v1/changes?after={next}")).await.json();
+    let second = world
+        .get(&format!("/v1/changes?after={next}&wait=3s"))
+        .await
+        .json();
     assert_eq!(second["changes"].as_array().unwrap().len(), 1);
     assert_ne!(first["changes"][0]["id"], second["changes"][0]["id"]);
     // Who waits is answered as soon as something changes.
     let next = second["next"].as_str().unwrap();
-    let path = format!("/v1/changes?after={next}&wait=4s");
+    let path = format!("/v1/changes?after={next}&wait=3s");
     let (waited, ()) = tokio::join!(
         world.get(&path),
         world.write("cin7.sale", "pond-uk", &[("3", "{}")])

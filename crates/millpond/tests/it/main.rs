@@ -1,5 +1,10 @@
 //! What the program does, seen from outside.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop there"
+)]
+
 mod commands;
 mod config;
 mod http;

@@ -101,6 +101,56 @@ async fn a_company_is_mirrored_verified_and_repaired() {
         company.sim.truth(company.account()).documents("sale").len()
     );
 
+    // One record: out of the mirror for nothing, or as fresh as upstream has it for one call.
+    let (_, found) = company
+        .run(&["sql", "SELECT id FROM cin7.sale ORDER BY id LIMIT 1"])
+        .await;
+    let id = found["rows"][0][0].as_str().unwrap();
+    let calls = company.sim.wiretap().len();
+    let (code, record) = company
+        .run(&["get", "cin7.sale", "pond", id, "--history"])
+        .await;
+    assert_eq!(
+        (code, &record["source"]),
+        (0, &Value::from("mirror")),
+        "{record}"
+    );
+    let (_, record) = company
+        .run(&["get", "cin7.sale", "pond", id, "--max-age", "1h"])
+        .await;
+    assert_eq!(record["source"], "mirror", "{record}");
+    assert_eq!(company.sim.wiretap().len(), calls);
+    let (_, record) = company
+        .run(&["get", "cin7.sale", "pond", id, "--fresh"])
+        .await;
+    assert_eq!(record["source"], "upstream", "{record}");
+    assert_eq!(company.sim.wiretap().len(), calls + 1);
+
+    let (_, status) = company.run(&["status"]).await;
+    let sales = status["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["resource"] == "cin7.sale");
+    assert_eq!(sales.unwrap()["records"], counted["rows"][0][0], "{status}");
+    let (_, jobs) = company
+        .run(&[
+            "schedule",
+            "set",
+            "pond",
+            "cin7.customer",
+            "changes",
+            "--every",
+            "7m",
+        ])
+        .await;
+    let job = |job: &&Value| job["resource"] == "cin7.customer" && job["kind"] == "changes";
+    assert_eq!(
+        jobs.as_array().unwrap().iter().find(job).unwrap()["every_ms"],
+        420_000,
+        "{jobs}"
+    );
+
     // Wrong bodies behind the mirror's back are found, told by exit code, and mended.
     let spoil = "UPDATE millpond.record SET body = body || '{\"Status\": \"SPOILT\"}', hash = '\\x00' \
                  WHERE resource = 'cin7.sale_header' AND id IN \
