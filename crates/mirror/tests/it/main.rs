@@ -1,5 +1,6 @@
 //! The mirror against simulated upstreams and a real PostgreSQL.
 
+mod asking;
 mod budget;
 mod convergence;
 mod house;
