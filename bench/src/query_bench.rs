@@ -65,7 +65,8 @@ struct Sale {
 /// The whole benchmark.
 pub async fn run(options: Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let cluster = PrivateCluster::start(store::private::Settings::new(folder.path().join("pg"))).await?;
+    let cluster =
+        PrivateCluster::start(store::private::Settings::new(folder.path().join("pg"))).await?;
     let store = Store::open(&cluster.url(), 16).await?;
     let sale: ResourceName = "cin7.sale".parse()?;
     let stock: ResourceName = "cin7.availability".parse()?;
@@ -75,14 +76,31 @@ pub async fn run(options: Options) -> Result<()> {
     let began = Instant::now();
     let today: Date = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let sales = load_sales(&store, &sale, options.sales, today).await?;
-    load_stock(&store, &stock, options.documents.saturating_sub(options.sales)).await?;
+    load_stock(
+        &store,
+        &stock,
+        options.documents.saturating_sub(options.sales),
+    )
+    .await?;
     let lines: usize = sales.iter().map(|s| s.skus.len()).sum();
-    println!("loaded {} sales with {lines} lines, {} documents in all, in {:.1} s", sales.len(), options.documents, began.elapsed().as_secs_f64());
+    println!(
+        "loaded {} sales with {lines} lines, {} documents in all, in {:.1} s",
+        sales.len(),
+        options.documents,
+        began.elapsed().as_secs_f64()
+    );
     let began = Instant::now();
-    store.build_indexes(&sale, &[vec!["CustomerID".to_owned()]]).await?;
+    store
+        .build_indexes(&sale, &[vec!["CustomerID".to_owned()]])
+        .await?;
     store.build_indexes(&stock, &[]).await?;
-    sqlx::query("VACUUM (ANALYZE) millpond.record").execute(store.pool()).await?;
-    println!("built the indexes in {:.1} s", began.elapsed().as_secs_f64());
+    sqlx::query("VACUUM (ANALYZE) millpond.record")
+        .execute(store.pool())
+        .await?;
+    println!(
+        "built the indexes in {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
 
     let mut rng = StdRng::seed_from_u64(options.seed);
     questions(&store, &sale, &sales, today, &mut rng).await?;
@@ -92,20 +110,36 @@ pub async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-async fn load_sales(store: &Store, resource: &ResourceName, count: usize, today: Date) -> Result<Vec<Sale>> {
-    let lines: Vec<Line> =
-        csv::Reader::from_reader(flate2::read::GzDecoder::new(LINES)).deserialize().collect::<Result<_, _>>()?;
+async fn load_sales(
+    store: &Store,
+    resource: &ResourceName,
+    count: usize,
+    today: Date,
+) -> Result<Vec<Sale>> {
+    let lines: Vec<Line> = csv::Reader::from_reader(flate2::read::GzDecoder::new(LINES))
+        .deserialize()
+        .collect::<Result<_, _>>()?;
     let mut sales = Vec::with_capacity(count);
     let mut page = Vec::with_capacity(1000);
     let mut at = 0;
     for n in 0..count {
-        let mine: Vec<&Line> = (0..4 + n % 2).map(|k| &lines[(at + k) % lines.len()]).collect();
+        let mine: Vec<&Line> = (0..4 + n % 2)
+            .map(|k| &lines[(at + k) % lines.len()])
+            .collect();
         at += mine.len();
-        let date = today.checked_sub(((n * 730) / count).try_into().map(|days: i64| days.days())?)?;
+        let date = today.checked_sub(
+            ((n * 730) / count)
+                .try_into()
+                .map(|days: i64| days.days())?,
+        )?;
         let sale = Sale {
             id: format!("{n:08x}-0000-4000-8000-{n:012x}"),
             date,
-            customer: if mine[0].customer_id.is_empty() { "walk-in".to_owned() } else { mine[0].customer_id.clone() },
+            customer: if mine[0].customer_id.is_empty() {
+                "walk-in".to_owned()
+            } else {
+                mine[0].customer_id.clone()
+            },
             location: LOCATIONS[(n / 3) % LOCATIONS.len()],
             skus: mine.iter().map(|line| line.stock_code.clone()).collect(),
         };
@@ -125,7 +159,11 @@ async fn load_sales(store: &Store, resource: &ResourceName, count: usize, today:
                 })).collect::<Vec<_>>(),
             },
         });
-        page.push(incoming(sale.id.clone(), serde_json::to_vec(&body)?.into(), date.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp()));
+        page.push(incoming(
+            sale.id.clone(),
+            serde_json::to_vec(&body)?.into(),
+            date.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp(),
+        ));
         sales.push(sale);
         if page.len() == 1000 {
             write(store, resource, std::mem::take(&mut page)).await?;
@@ -177,14 +215,24 @@ async fn write(store: &Store, resource: &ResourceName, records: Vec<Incoming>) -
 
 /// "Orders of the past 12 months with this SKU, from this location, to this customer", 200 times, half of them
 /// about what exists.
-async fn questions(store: &Store, resource: &ResourceName, sales: &[Sale], today: Date, rng: &mut StdRng) -> Result<()> {
+async fn questions(
+    store: &Store,
+    resource: &ResourceName,
+    sales: &[Sale],
+    today: Date,
+    rng: &mut StdRng,
+) -> Result<()> {
     let since = today.checked_sub(1.year())?;
     let (mut millis, mut found) = (Vec::new(), 0);
     for n in 0..200 {
         let one = &sales[rng.random_range(0..sales.len())];
         let other = &sales[rng.random_range(0..sales.len())];
         let sku = one.skus[rng.random_range(0..one.skus.len())].clone();
-        let (location, customer) = if n % 2 == 0 { (one.location, &one.customer) } else { (other.location, &other.customer) };
+        let (location, customer) = if n % 2 == 0 {
+            (one.location, &one.customer)
+        } else {
+            (other.location, &other.customer)
+        };
         let search = question(resource, &sku, location, customer, since)?;
         let began = Instant::now();
         let page = store.search(&search, resource).await?;
@@ -192,11 +240,20 @@ async fn questions(store: &Store, resource: &ResourceName, sales: &[Sale], today
         let answer: BTreeSet<&str> = page.records.iter().map(|r| r.id.as_str()).collect();
         let oracle: BTreeSet<&str> = sales
             .iter()
-            .filter(|s| s.date >= since && s.location == location && s.customer == *customer && s.skus.contains(&sku))
+            .filter(|s| {
+                s.date >= since
+                    && s.location == location
+                    && s.customer == *customer
+                    && s.skus.contains(&sku)
+            })
             .map(|s| s.id.as_str())
             .collect();
         if answer != oracle {
-            bail!("SKU {sku}, {location}, customer {customer}: {} answered, {} true", answer.len(), oracle.len());
+            bail!(
+                "SKU {sku}, {location}, customer {customer}: {} answered, {} true",
+                answer.len(),
+                oracle.len()
+            );
         }
         found += answer.len();
     }
@@ -205,11 +262,22 @@ async fn questions(store: &Store, resource: &ResourceName, sales: &[Sale], today
     millis.sort_by(f64::total_cmp);
     result("question_p50_ms", percentile(&millis, 0.5), "ms");
     result("question_p95_ms", percentile(&millis, 0.95), "ms");
-    println!("the API needs {} list calls and {} detail calls for it: {:.0} minutes at 60 a minute", sales.len().div_ceil(1000), sales.len(), sales.len() as f64 / 60.0);
+    println!(
+        "the API needs {} list calls and {} detail calls for it: {:.0} minutes at 60 a minute",
+        sales.len().div_ceil(1000),
+        sales.len(),
+        sales.len() as f64 / 60.0
+    );
     Ok(())
 }
 
-fn question(resource: &ResourceName, sku: &str, location: &str, customer: &str, since: Date) -> Result<Search> {
+fn question(
+    resource: &ResourceName,
+    sku: &str,
+    location: &str,
+    customer: &str,
+    since: Date,
+) -> Result<Search> {
     let criteria = [
         format!("Order.Lines[].SKU={sku}"),
         format!("Location={location}"),
@@ -217,7 +285,10 @@ fn question(resource: &ResourceName, sku: &str, location: &str, customer: &str, 
         format!("SaleOrderDate>={since}"),
     ];
     Ok(Search {
-        criteria: criteria.iter().map(|c| c.parse::<Criterion>()).collect::<Result<_, _>>()?,
+        criteria: criteria
+            .iter()
+            .map(|c| c.parse::<Criterion>())
+            .collect::<Result<_, _>>()?,
         limit: 1000,
         ..Search::all(resource.clone())
     })
@@ -226,7 +297,10 @@ fn question(resource: &ResourceName, sku: &str, location: &str, customer: &str, 
 async fn explain(store: &Store, sales: &[Sale]) -> Result<()> {
     let sale = sales.first().context("no sales")?;
     let body = serde_json::json!({ "CustomerID": sale.customer, "Location": sale.location, "Order": { "Lines": [{ "SKU": sale.skus[0] }] } });
-    let plan = sqlx::query("EXPLAIN SELECT id FROM cin7.sale WHERE body @> $1").bind(body).fetch_all(store.pool()).await?;
+    let plan = sqlx::query("EXPLAIN SELECT id FROM cin7.sale WHERE body @> $1")
+        .bind(body)
+        .fetch_all(store.pool())
+        .await?;
     let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
     if !plan.iter().any(|line| line.contains("sale_body")) {
         bail!("the question does not use the index:\n{}", plan.join("\n"));
@@ -236,7 +310,13 @@ async fn explain(store: &Store, sales: &[Sale]) -> Result<()> {
 }
 
 /// Clients that each read, rest for a tenth of a second, and read again.
-async fn point_reads(store: &Store, resource: &ResourceName, sales: &[Sale], clients: usize, seed: u64) -> Result<()> {
+async fn point_reads(
+    store: &Store,
+    resource: &ResourceName,
+    sales: &[Sale],
+    clients: usize,
+    seed: u64,
+) -> Result<()> {
     let ids: Arc<Vec<String>> = Arc::new(sales.iter().map(|s| s.id.clone()).collect());
     let resource = Arc::new(resource.clone());
     let store = store.clone();
@@ -256,18 +336,35 @@ async fn point_reads(store: &Store, resource: &ResourceName, sales: &[Sale], cli
     Ok(())
 }
 
-async fn searches(store: &Store, resource: &ResourceName, sales: &[Sale], clients: usize, seed: u64) -> Result<()> {
-    let keys: Arc<Vec<(String, String)>> =
-        Arc::new(sales.iter().map(|s| (s.skus[0].clone(), s.customer.clone())).collect());
+async fn searches(
+    store: &Store,
+    resource: &ResourceName,
+    sales: &[Sale],
+    clients: usize,
+    seed: u64,
+) -> Result<()> {
+    let keys: Arc<Vec<(String, String)>> = Arc::new(
+        sales
+            .iter()
+            .map(|s| (s.skus[0].clone(), s.customer.clone()))
+            .collect(),
+    );
     let resource = Arc::new(resource.clone());
     let store = store.clone();
     let millis = many(clients, seed, move |mut rng| {
         let (store, keys, resource) = (store.clone(), Arc::clone(&keys), Arc::clone(&resource));
         async move {
             let (sku, customer) = &keys[rng.random_range(0..keys.len())];
-            let criteria = [format!("Order.Lines[].SKU={sku}"), format!("CustomerID={customer}"), "Status=COMPLETED".to_owned()];
+            let criteria = [
+                format!("Order.Lines[].SKU={sku}"),
+                format!("CustomerID={customer}"),
+                "Status=COMPLETED".to_owned(),
+            ];
             let search = Search {
-                criteria: criteria.iter().map(|c| c.parse::<Criterion>()).collect::<Result<_, _>>()?,
+                criteria: criteria
+                    .iter()
+                    .map(|c| c.parse::<Criterion>())
+                    .collect::<Result<_, _>>()?,
                 limit: 50,
                 ..Search::all((*resource).clone())
             };
@@ -317,5 +414,8 @@ where
 
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
-    sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+    sorted
+        .get((last as f64 * share).round() as usize)
+        .copied()
+        .unwrap_or(f64::NAN)
 }

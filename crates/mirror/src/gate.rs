@@ -37,18 +37,21 @@ pub struct SharedGate {
 
 type Grantee = oneshot::Sender<Result<GrantedPermit, GateError>>;
 
-/// Who waits, by class and then by arrival.
+/// How many have come so far, and who waits, by class and then by arrival.
+type Waiters = (u64, BTreeMap<(u8, u64), Grantee>);
+
+/// The queue of one instance.
 struct Queue {
     store: Store,
     instance: String,
-    waiters: Mutex<(u64, BTreeMap<(u8, u64), Grantee>)>,
+    waiters: Mutex<Waiters>,
     changed: Notify,
     /// Permits handed out.
     served: AtomicU64,
 }
 
 impl Queue {
-    fn waiters(&self) -> MutexGuard<'_, (u64, BTreeMap<(u8, u64), Grantee>)> {
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

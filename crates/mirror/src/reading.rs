@@ -48,19 +48,20 @@ pub struct ReadAnswer {
     pub stale: Option<String>,
 }
 
+/// Resource, instance and id of a record.
+type FlightKey = (ResourceName, String, String);
+
 /// Fetches under way, so that many who ask for one record share one call.
 #[derive(Default)]
-pub(crate) struct Flights(
-    Mutex<HashMap<(ResourceName, String, String), Arc<tokio::sync::Mutex<()>>>>,
-);
+pub(crate) struct Flights(Mutex<HashMap<FlightKey, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Flights {
-    fn join(&self, key: &(ResourceName, String, String)) -> Arc<tokio::sync::Mutex<()>> {
+    fn join(&self, key: &FlightKey) -> Arc<tokio::sync::Mutex<()>> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(flights.entry(key.clone()).or_default())
     }
 
-    fn leave(&self, key: &(ResourceName, String, String)) {
+    fn leave(&self, key: &FlightKey) {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if flights
             .get(key)

@@ -256,9 +256,9 @@ fn views(settings: &InstanceSettings, kinds: &[Arc<Kind>]) -> Result<Vec<ViewSpe
     let schema = &settings.connector.name;
     let mut views = Vec::new();
     for view in &settings.connector.views {
-        if !kinds.iter().any(|kind| kind.resource.name == view.of) {
+        let Some(kind) = kinds.iter().find(|kind| kind.resource.name == view.of) else {
             continue;
-        }
+        };
         let keys = |path: &upstream::FieldPath| path.keys().to_vec();
         views.push(ViewSpec {
             name: ResourceName::new(schema, &view.name)?,
@@ -266,6 +266,7 @@ fn views(settings: &InstanceSettings, kinds: &[Arc<Kind>]) -> Result<Vec<ViewSpe
             each: view.each.iter().map(keys).collect(),
             currency: view.currency.as_ref().map(keys),
             rate_date: view.rate_date.as_ref().map(keys),
+            indexed: kind.index_paths(),
             columns: view
                 .columns
                 .iter()

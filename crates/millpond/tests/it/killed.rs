@@ -125,7 +125,7 @@ impl Yard {
             .fetch_all(&self.database.pool())
             .await
             .unwrap();
-        rows.into_iter().map(|(id, body)| (id, body)).collect()
+        rows.into_iter().collect()
     }
 }
 

@@ -109,9 +109,10 @@ impl Criterion {
     /// The values it may mean, as JSON: the text, and the number, truth value or null that it spells.
     fn values(&self) -> Vec<Value> {
         let mut values = vec![Value::String(self.value.clone())];
-        match serde_json::from_str::<Value>(&self.value) {
-            Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Null)) => values.push(value),
-            _ => {}
+        if let Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Null)) =
+            serde_json::from_str(&self.value)
+        {
+            values.push(value);
         }
         values
     }

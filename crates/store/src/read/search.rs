@@ -32,7 +32,7 @@ pub struct Search {
     pub json_path: Option<String>,
     /// Whether records that are gone upstream count too.
     pub deleted: bool,
-    /// Records on the page, at most [`SEARCH_PAGE_MAX`].
+    /// Records on the page, at most 1000.
     pub limit: i64,
     /// Go on after this place.
     pub after: Option<String>,
@@ -210,7 +210,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    (digits.len() % 2 == 0 && digits.len() <= 8192)
+    (digits.len().is_multiple_of(2) && digits.len() <= 8192)
         .then(|| {
             digits
                 .chunks(2)

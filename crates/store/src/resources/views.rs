@@ -23,6 +23,8 @@ pub struct ViewSpec {
     pub currency: Option<Vec<String>>,
     /// Where a record says which date's rate converts it; `None`: when it last changed.
     pub rate_date: Option<Vec<String>>,
+    /// Paths of the resource that have an index of their own: a question for one of them must reach it.
+    pub indexed: Vec<Vec<String>>,
     /// Its columns, after instance, id and line numbers.
     pub columns: Vec<ViewColumn>,
 }
@@ -120,7 +122,7 @@ fn select(view: &ViewSpec) -> String {
     }
     let has_money = view.columns.iter().any(|c| c.money);
     for column in view.columns.iter().filter(|c| is_identifier(&c.name)) {
-        let value = value(column);
+        let value = value(column, view);
         columns.push(format!("{value} AS \"{}\"", column.name));
         if column.money {
             columns.push(format!(
@@ -137,7 +139,11 @@ fn select(view: &ViewSpec) -> String {
         columns.retain(|c| !(c == "money.currency AS currency" && taken.contains(&"currency")));
     }
 
-    let mut from = format!("{} r", view.of.sql());
+    // Each look into a large stored body unpacks the whole of it: unpack it once per record, not once per column.
+    let mut from = format!(
+        "{} r CROSS JOIN LATERAL (SELECT r.body #> '{{}}' AS body OFFSET 0) b",
+        view.of.sql()
+    );
     for (level, path) in view.each.iter().enumerate() {
         let array = format!("{} #> {}", source(level), text_array(path));
         from.push_str(&format!(
@@ -152,7 +158,7 @@ fn select(view: &ViewSpec) -> String {
             .as_ref()
             .map_or("i.currency".to_owned(), |path| {
                 format!(
-                    "coalesce(nullif(r.body #>> {}, ''), i.currency)",
+                    "coalesce(nullif(b.body #>> {}, ''), i.currency)",
                     text_array(path)
                 )
             });
@@ -160,7 +166,7 @@ fn select(view: &ViewSpec) -> String {
             .rate_date
             .as_ref()
             .map_or("r.upstream_at::date".to_owned(), |path| {
-                format!("millpond.as_date(r.body #>> {})", text_array(path))
+                format!("millpond.as_date(b.body #>> {})", text_array(path))
             });
         // No rate gives NULL, never one to one.
         from.push_str(&format!(
@@ -181,14 +187,19 @@ fn select(view: &ViewSpec) -> String {
 
 fn source(level: usize) -> String {
     if level == 0 {
-        "r.body".to_owned()
+        "b.body".to_owned()
     } else {
         format!("e{level}.value")
     }
 }
 
-fn value(column: &ViewColumn) -> String {
-    let source = source(column.level);
+fn value(column: &ViewColumn, view: &ViewSpec) -> String {
+    let has_index = view.each.is_empty() && view.indexed.contains(&column.path);
+    let source = if has_index {
+        "r.body".to_owned()
+    } else {
+        source(column.level)
+    };
     let path = text_array(&column.path);
     match column.kind {
         ColumnKind::Jsonb => format!("{source} #> {path}"),
