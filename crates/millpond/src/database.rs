@@ -1,6 +1,6 @@
 //! The mirror's database: one that configuration names, or a server of our own.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use store::{
@@ -9,6 +9,9 @@ use store::{
 };
 
 use crate::{config::Loaded, environment::Environment, secrets::Secrets};
+
+/// How long statements may still take when the database is let go of.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// An open database. Dropping it gives a private server up, which ends when nobody else uses it.
 #[derive(Debug)]
@@ -77,8 +80,15 @@ impl Database {
     }
 
     /// Lets go of the database; a private server that nobody else uses has ended when this returns.
+    ///
+    /// Statements that hang are left behind after [`CLOSE_WAIT_MAX`].
     pub async fn close(self) {
-        self.store.pool().close().await;
+        let closed = tokio::time::timeout(CLOSE_WAIT_MAX, self.store.pool().close()).await;
+        if closed.is_err() {
+            tracing::warn!(
+                "the database still worked on statements after {CLOSE_WAIT_MAX:?}; they are given up"
+            );
+        }
         if let Some(cluster) = self.cluster
             && let Err(error) = cluster.stop().await
         {
