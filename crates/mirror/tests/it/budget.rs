@@ -17,7 +17,6 @@ use store::{
     instances::{CallLimit, ConnectionSpec},
     testing::TestDatabase,
 };
-use tokio_util::sync::CancellationToken;
 use upstream::Secret;
 
 use crate::house::{House, Working, instance, name, open, simulator, until, work};
