@@ -299,7 +299,8 @@ async fn bad_records_are_refused_one_by_one_and_the_rest_of_the_page_goes_in() {
         assert_eq!(outcome.changed(), 60);
         let mut refused: Vec<&str> = outcome.refused.iter().map(|r| r.id.as_str()).collect();
         let mut expected: Vec<&str> = bad.iter().map(|(id, _)| *id).collect();
-        (refused.sort_unstable(), expected.sort_unstable());
+        refused.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(refused, expected);
         assert!(outcome.refused.iter().all(|r| !r.reason.is_empty()));
     }
