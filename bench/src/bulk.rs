@@ -99,11 +99,11 @@ fn render(lines: &[Line], n: usize, stamp: u64) -> Result<Bytes> {
     Ok(serde_json::to_vec(&serde_json::json!({
         "ID": format!("{:08x}-7a1c-4c55-9a53-{:012x}", n, n),
         "OrderNumber": format!("SO-{n:06}"),
-        "Status": if n % 7 == 0 { "BACKORDERED" } else { "COMPLETED" },
+        "Status": if n.is_multiple_of(7) { "BACKORDERED" } else { "COMPLETED" },
         "Customer": format!("Customer {customer}"),
         "CustomerID": customer,
         "Country": mine[0].country,
-        "Location": if n % 3 == 0 { "Main Warehouse" } else { "North" },
+        "Location": if n.is_multiple_of(3) { "Main Warehouse" } else { "North" },
         "Edition": 0,
         "Updated": stamp_text(stamp),
         "Lines": lines,

@@ -145,12 +145,12 @@ async fn load_sales(
         };
         let body = serde_json::json!({
             "ID": sale.id,
-            "Status": if n % 9 == 0 { "BACKORDERED" } else { "COMPLETED" },
+            "Status": if n.is_multiple_of(9) { "BACKORDERED" } else { "COMPLETED" },
             "SaleOrderDate": format!("{date}T00:00:00"),
             "Customer": format!("Customer {}", sale.customer),
             "CustomerID": sale.customer,
             "Location": sale.location,
-            "SourceChannel": if n % 4 == 0 { "Shop" } else { "Trade" },
+            "SourceChannel": if n.is_multiple_of(4) { "Shop" } else { "Trade" },
             "Order": {
                 "SaleOrderNumber": format!("SO-{n:06}"),
                 "Lines": mine.iter().map(|line| serde_json::json!({
@@ -224,11 +224,11 @@ async fn questions(
 ) -> Result<()> {
     let since = today.checked_sub(1.year())?;
     let (mut millis, mut found) = (Vec::new(), 0);
-    for n in 0..200 {
+    for n in 0..200_u32 {
         let one = &sales[rng.random_range(0..sales.len())];
         let other = &sales[rng.random_range(0..sales.len())];
         let sku = one.skus[rng.random_range(0..one.skus.len())].clone();
-        let (location, customer) = if n % 2 == 0 {
+        let (location, customer) = if n.is_multiple_of(2) {
             (one.location, &one.customer)
         } else {
             (other.location, &other.customer)

@@ -74,9 +74,10 @@ impl Store {
         limit: i64,
     ) -> Result<(Vec<Change>, ChangeCursor)> {
         let rows = sqlx::query(
+            // `tx` alone in ORDER BY would be the text of the first column.
             "SELECT tx::text, seq, at, op::text, resource, instance, id, version FROM millpond.change \
              WHERE (tx, seq) > ($1::text::xid8, $2) AND tx < pg_snapshot_xmin(pg_current_snapshot()) \
-             ORDER BY tx, seq LIMIT $3",
+             ORDER BY change.tx, change.seq LIMIT $3",
         )
         .bind(cursor.tx.to_string())
         .bind(cursor.seq)

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use error::{Result, StoreError};
 pub use names::{BadName, ResourceName};
 use sqlx::{
-    PgPool,
+    Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -34,6 +34,9 @@ use crate::error::For;
 
 /// Connections that one process opens to PostgreSQL at the most, unless it asks otherwise.
 pub const CONNECTIONS_MAX: u32 = 16;
+
+/// A connection that rested longer is asked whether it is still there before it is used.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// The mirror's database. Cheap to clone; all clones share one pool.
 #[derive(Debug, Clone)]
@@ -53,12 +56,31 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_secs(10))
-            // A plan made while a table was small would scan it for ever.
-            .connect_with(
-                options
-                    .application_name("millpond")
-                    .options([("plan_cache_mode", "force_custom_plan")]),
-            )
+            // A future that is dropped while its transaction begins leaves it open on the server, with its
+            // locks: nobody gets a connection, and none rests in the pool, before it is rolled back.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > PROBE_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("ROLLBACK").execute(connection).await?;
+                    Ok(true)
+                })
+            })
+            .connect_with(options.application_name("millpond").options([
+                // A plan made while a table was small would scan it for ever.
+                ("plan_cache_mode", "force_custom_plan"),
+                // A user named `millpond` would otherwise find our tables first, and migrate them again.
+                ("search_path", "public"),
+                ("client_min_messages", "error"),
+                ("idle_in_transaction_session_timeout", "60000"),
+            ]))
             .await
             .to("open it")?;
         migrate(&pool)

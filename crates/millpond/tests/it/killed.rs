@@ -28,6 +28,16 @@ fn from_environment(name: &str, or: u64) -> u64 {
         .map_or(or, |text| text.parse().expect("a number"))
 }
 
+/// A worker that does not outlive the test, however that ends.
+struct Doomed(Child);
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        drop(self.0.kill()); // SIGKILL
+        drop(self.0.wait());
+    }
+}
+
 struct Yard {
     database: TestDatabase,
     sim: Cin7,
@@ -92,7 +102,7 @@ impl Yard {
     }
 
     /// Waits until the worker has made `more` calls; fails when it makes none for half a minute.
-    async fn until_calls(&self, worker: &mut Child, more: usize) {
+    async fn until_calls(&self, worker: &mut Doomed, more: usize) {
         let goal = self.sim.wiretap().len() + more;
         let (mut seen, mut last) = (0, Instant::now());
         while seen < goal {
@@ -101,7 +111,7 @@ impl Yard {
                 (seen, last) = (now, Instant::now());
             }
             assert!(
-                worker.try_wait().unwrap().is_none(),
+                worker.0.try_wait().unwrap().is_none(),
                 "the worker ended by itself"
             );
             assert!(
@@ -147,7 +157,7 @@ async fn workers_killed_in_the_middle_lose_and_double_nothing() {
         pthrottle: 0.0,
     });
     for _ in 0..rounds {
-        let mut worker = yard.millpond("worker").spawn().unwrap();
+        let mut worker = Doomed(yard.millpond("worker").spawn().unwrap());
         for _ in 0..3 {
             yard.sim
                 .tick(&yard.account.account_id, random.random_range(1..8));
@@ -157,8 +167,7 @@ async fn workers_killed_in_the_middle_lose_and_double_nothing() {
             yard.until_calls(&mut worker, random.random_range(1..25))
                 .await;
         }
-        worker.kill().unwrap(); // SIGKILL
-        worker.wait().unwrap();
+        drop(worker);
         // The time after which nobody believes that it lives.
         yard.execute(
             "UPDATE millpond.job SET lease_until = now(), next_at = least(next_at, now())",

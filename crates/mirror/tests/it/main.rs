@@ -1,5 +1,10 @@
 //! The mirror against simulated upstreams and a real PostgreSQL.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop there"
+)]
+
 mod asking;
 mod budget;
 mod convergence;

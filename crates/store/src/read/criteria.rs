@@ -117,23 +117,26 @@ impl Criterion {
         values
     }
 
-    /// For an equality: bodies of which a match contains at least one. An index answers these.
-    pub(super) fn containments(&self) -> Option<Vec<Value>> {
+    /// For an equality: the bodies of which a match contains at least one.
+    fn containments(&self) -> Option<Vec<Value>> {
         (self.comparison == Comparison::Equal).then(|| {
-            self.values()
-                .into_iter()
-                .map(|value| {
-                    self.steps.iter().rev().fold(value, |inner, step| {
-                        let inner = if step.any {
-                            Value::Array(vec![inner])
-                        } else {
-                            inner
-                        };
-                        Value::Object(Map::from_iter([(step.key.clone(), inner)]))
-                    })
+            let nested = |value| {
+                self.steps.iter().rev().fold(value, |inner, step| {
+                    let inner = if step.any {
+                        Value::Array(vec![inner])
+                    } else {
+                        inner
+                    };
+                    Value::Object(Map::from_iter([(step.key.clone(), inner)]))
                 })
-                .collect()
+            };
+            self.values().into_iter().map(nested).collect()
         })
+    }
+
+    /// Whether it is an equality, which an index answers.
+    pub(super) fn is_equality(&self) -> bool {
+        self.comparison == Comparison::Equal
     }
 
     /// For every other comparison: an SQL/JSON path that a match satisfies, and whether it must *not* be satisfied.
@@ -177,6 +180,54 @@ impl Criterion {
             format!("{path} ? ({})", tests.join(" || ")),
             self.comparison == Comparison::NotEqual,
         )
+    }
+}
+
+/// More alternatives than these are left to separate conditions.
+const ALTERNATIVES_MAX: usize = 16;
+
+/// The equalities among `criteria` as sets of alternatives: a match contains at least one body of each set. As many
+/// as possible are merged into one set, so that the database opens each body once.
+pub(super) fn containments(criteria: &[Criterion]) -> Vec<Vec<Value>> {
+    let mut sets: Vec<Vec<Value>> = Vec::new();
+    for bodies in criteria.iter().filter_map(Criterion::containments) {
+        match sets.last_mut() {
+            Some(set) if set.len() * bodies.len() <= ALTERNATIVES_MAX => {
+                *set = set
+                    .iter()
+                    .flat_map(|one| {
+                        bodies
+                            .iter()
+                            .map(move |other| merged(one.clone(), other.clone()))
+                    })
+                    .collect();
+            }
+            _ => sets.push(bodies),
+        }
+    }
+    sets
+}
+
+/// A body that contains what both contain. Elements of arrays stay apart: each may be another one in a match.
+/// Two different values for one key cannot both hold: they become something that no match has.
+fn merged(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (Value::Object(mut one), Value::Object(other)) => {
+            for (key, value) in other {
+                let value = match one.remove(&key) {
+                    Some(before) => merged(before, value),
+                    None => value,
+                };
+                one.insert(key, value);
+            }
+            Value::Object(one)
+        }
+        (Value::Array(mut one), Value::Array(other)) => {
+            one.extend(other);
+            Value::Array(one)
+        }
+        (one, other) if one == other => one,
+        (one, other) => serde_json::json!([[{ "": [one, other] }]]),
     }
 }
 

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, Postgres, QueryBuilder};
+use sqlx::{Connection, Postgres, QueryBuilder};
 
-use super::{COLUMNS, Criterion, RecordRow, record};
+use super::{COLUMNS, Criterion, RecordRow, criteria::containments, record};
 use crate::{
     ResourceName, Store,
     error::{For, Result},
@@ -85,11 +85,12 @@ impl Store {
         let mut query = statement(search, after, feed, limit);
         let mut connection = self.pool().acquire().await.to("search")?;
         let mut tx = connection.begin().await.to("search")?;
-        let timeout = format!(
-            "SET LOCAL statement_timeout = {}",
-            search.timeout.as_millis().max(1)
-        );
-        sqlx::query(AssertSqlSafe(timeout))
+        // The planner does not know what it costs to open a large body: where the index can tell, it must.
+        let indexed =
+            search.contains.is_some() || search.criteria.iter().any(Criterion::is_equality);
+        sqlx::query("SELECT set_config('statement_timeout', $1, true), set_config('enable_seqscan', $2, true)")
+            .bind(search.timeout.as_millis().max(1).to_string())
+            .bind(if indexed { "off" } else { "on" })
             .execute(&mut *tx)
             .await
             .to("search")?;
@@ -142,28 +143,27 @@ fn statement(
             .push_bind(path.clone())
             .push("::text::jsonpath");
     }
-    for criterion in &search.criteria {
-        if let Some(bodies) = criterion.containments() {
-            query.push(" AND (");
-            for (n, body) in bodies.into_iter().enumerate() {
-                query
-                    .push(if n > 0 {
-                        " OR r.body @> "
-                    } else {
-                        "r.body @> "
-                    })
-                    .push_bind(body);
-            }
-            query.push(")");
-        } else {
-            let (path, negated) = criterion.json_path();
-            query.push(if negated {
-                " AND NOT r.body @? "
-            } else {
-                " AND r.body @? "
-            });
-            query.push_bind(path).push("::text::jsonpath");
+    for bodies in containments(&search.criteria) {
+        query.push(" AND (");
+        for (n, body) in bodies.into_iter().enumerate() {
+            query
+                .push(if n > 0 {
+                    " OR r.body @> "
+                } else {
+                    "r.body @> "
+                })
+                .push_bind(body);
         }
+        query.push(")");
+    }
+    for criterion in search.criteria.iter().filter(|c| !c.is_equality()) {
+        let (path, negated) = criterion.json_path();
+        query.push(if negated {
+            " AND NOT r.body @? "
+        } else {
+            " AND r.body @? "
+        });
+        query.push_bind(path).push("::text::jsonpath");
     }
     if let Some(after) = after {
         match after.at {
