@@ -6,7 +6,7 @@ use cache::{CacheBuilder, Instance, MemoryOptions, OptionsError, RedisOptions};
 use jiff::Timestamp;
 
 use crate::kit::{self, Source, text, until};
-use crate::server::Server;
+use crate::server::{POLL, Server};
 
 /// A port that was free a moment ago. Clusters need one: they do not listen on sockets alone.
 fn port() -> u16 {
@@ -45,7 +45,7 @@ async fn a_cluster_keeps_the_same_promises() {
             std::time::Instant::now() < deadline,
             "the cluster did not form within 10 s"
         );
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
     let url = format!("redis://127.0.0.1:{port}");
     let options = || {

@@ -11,7 +11,7 @@ use cache::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::server::Server;
+use crate::server::{POLL, Server};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Note {
@@ -147,7 +147,7 @@ impl Source {
         move || {
             loads.fetch_add(1, SeqCst);
             Box::pin(async move {
-                tokio::time::sleep(wait).await;
+                tokio::time::sleep(wait).await; // the slow source
                 Ok(Loaded::found(note, Timestamp::now()))
             })
         }
@@ -178,7 +178,7 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             Instant::now() < deadline,
             "{what} did not happen within 10 s"
         );
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -26,7 +26,7 @@ async fn ten_thousand_waiters_of_a_failing_load_fail_together() {
         let loads = source.loads.clone();
         move || async move {
             loads.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await; // fails once all wait
             Err::<cache::Loaded<kit::Note>, _>(std::io::Error::other("no database"))
         }
     };

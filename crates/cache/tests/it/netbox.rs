@@ -111,7 +111,7 @@ async fn carry(
                         if client.write_all(bytes).await.is_err() { return }
                     }
                     Weather::Slow(by) => {
-                        tokio::time::sleep(by).await;
+                        tokio::time::sleep(by).await; // the slow network
                         if server.write_all(&up[..length]).await.is_err() { return }
                     }
                     Weather::Fair | Weather::Stall(_) => {

@@ -340,12 +340,12 @@ async fn restarts_and_flushes_under_load_fail_nothing() {
         });
         let readers: Vec<_> = readers.collect();
         while Instant::now() < until_then {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(150)).await; // calm between two troubles
             match trouble {
                 "flush" => drop(server.run::<String>(&["FLUSHALL"]).await),
                 _ => {
                     server.kill();
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await; // the outage
                     server.up().await;
                 }
             }

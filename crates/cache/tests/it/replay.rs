@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::kit::{self, Families, Note, Source, text, until};
 use crate::netbox::{Netbox, Weather};
-use crate::server::Server;
+use crate::server::{POLL, Server};
 
 /// The primary database's list of committed invalidations.
 #[derive(Clone, Default)]
@@ -206,7 +206,7 @@ async fn an_invalidation_goes_on_when_its_caller_gives_up() {
     let (other, theirs) = process(&server.url(), None).await;
     let gone = async {
         while other.presence(key.name()).await != cache::Presence::Missing {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(POLL).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(5), gone)

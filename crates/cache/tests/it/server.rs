@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use redis::{Client, FromRedisValue, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
+/// How often a condition is looked at.
+pub const POLL: Duration = Duration::from_millis(2);
+
 pub struct Server {
     dir: TempDir,
     args: Vec<String>,
@@ -77,7 +80,7 @@ impl Server {
                 Instant::now() < deadline,
                 "redis-server did not answer within 10 s"
             );
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 

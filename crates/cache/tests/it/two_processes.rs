@@ -153,7 +153,8 @@ impl World {
         let load = move || async move {
             let seen = truth.load(SeqCst);
             // The answer of the database is under way while others write.
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..800))).await;
+            let under_way = Duration::from_micros(rand::random_range(0..800));
+            tokio::time::sleep(under_way).await; // a random interleaving
             Ok::<_, std::io::Error>(Loaded::found(Note::new(seen.to_string()), Timestamp::now()))
         };
         text(&cache.get_or_load(&key, load).await.unwrap())
@@ -202,7 +203,8 @@ async fn no_read_is_older_than_an_acknowledged_write(two_tier: bool) {
             while Instant::now() < ends {
                 let process = random.random_range(0..2);
                 if task == 0 {
-                    tokio::time::sleep(Duration::from_micros(random.random_range(0..3000))).await;
+                    let pause = Duration::from_micros(random.random_range(0..3000));
+                    tokio::time::sleep(pause).await; // a random interleaving
                     world.write(process).await;
                     acknowledged.fetch_max(world.truth.load(SeqCst), SeqCst);
                 } else {

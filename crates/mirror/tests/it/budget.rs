@@ -19,7 +19,7 @@ use store::{
 };
 use upstream::Secret;
 
-use crate::house::{House, Working, instance, name, open, simulator, until, work};
+use crate::house::{House, POLL, Working, instance, name, open, simulator, until, work};
 
 fn limited(sales: usize, keys: usize, window: Duration) -> (Options, Account) {
     let keys = (0..keys)
@@ -65,7 +65,7 @@ async fn details_are_in(database: &TestDatabase, sales: usize) {
             return;
         }
         assert!(Instant::now() < deadline, "{held} of {sales} sales are in");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -448,6 +448,13 @@ async fn connections_are_added_disabled_and_removed_while_everything_runs() {
             .filter(|call| call.key == account.keys[key])
             .count()
     };
+    let spend_a_window = async || {
+        let first = calls_of(0);
+        until("the first key goes on alone", async || {
+            calls_of(0) > first + 60
+        })
+        .await;
+    };
     until("the first key is busy", async || calls_of(0) > 60).await;
 
     let spec = ConnectionSpec {
@@ -468,13 +475,10 @@ async fn connections_are_added_disabled_and_removed_while_everything_runs() {
     until("the second key is busy", async || calls_of(1) > 60).await;
 
     store.enable_connection("uk", "added", false).await.unwrap();
-    // What was on its way arrives within a moment.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let (first, second) = (calls_of(0), calls_of(1));
-    until("the first key goes on alone", async || {
-        calls_of(0) > first + 60
-    })
-    .await;
+    // What was on its way has arrived by the time the first key has spent a whole window's calls.
+    spend_a_window().await;
+    let second = calls_of(1);
+    spend_a_window().await;
     assert_eq!(calls_of(1), second, "a disabled connection was used");
 
     store.enable_connection("uk", "added", true).await.unwrap();
@@ -483,12 +487,9 @@ async fn connections_are_added_disabled_and_removed_while_everything_runs() {
     })
     .await;
     store.remove_connection("uk", "added").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let (first, second) = (calls_of(0), calls_of(1));
-    until("the first key goes on alone", async || {
-        calls_of(0) > first + 60
-    })
-    .await;
+    spend_a_window().await;
+    let second = calls_of(1);
+    spend_a_window().await;
     assert_eq!(calls_of(1), second, "a removed connection was used");
     worker.stop().await;
 

@@ -114,7 +114,8 @@ async fn after_hours_of_faults_and_dying_workers_the_mirror_equals_upstream() {
             }
             sim.clock()
                 .advance(Duration::from_secs(random.random_range(60..900)));
-            tokio::time::sleep(Duration::from_millis(random.random_range(50..500))).await;
+            let pause = Duration::from_millis(random.random_range(50..500));
+            tokio::time::sleep(pause).await; // it works while its world changes
         }
         runtime.shutdown_background();
         // The hour after which nobody believes that it lives.

@@ -232,12 +232,15 @@ fn difference(path: &str, held: &Value, truth: &Value) -> Option<String> {
     }
 }
 
+/// How often a condition is looked at.
+pub const POLL: Duration = Duration::from_millis(10);
+
 /// Waits until `condition` holds, half a minute at the most.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !condition().await {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -629,7 +629,7 @@ async fn schedules_are_changed_while_they_run() {
     store.pause_instance("uk", true).await.unwrap();
     until("all runs have ended", at_rest).await;
     let before = house.sim.wiretap().len();
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await; // six turns, all to be missed
     assert_eq!(
         house.sim.wiretap().len(),
         before,

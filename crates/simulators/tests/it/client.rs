@@ -3,6 +3,10 @@
 use serde_json::Value;
 use simulators::cin7::{Account, Cin7, Options};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How often a condition is looked at.
+pub const POLL: Duration = Duration::from_millis(5);
 
 pub struct Sim {
     pub cin7: Cin7,

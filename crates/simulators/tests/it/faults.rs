@@ -1,6 +1,6 @@
 //! Each fault does what its name says, and leaves no trace when it is off.
 
-use crate::client::{sim, sim_with, text};
+use crate::client::{POLL, sim, sim_with, text};
 use serde_json::json;
 use simulators::cin7::{FaultRates, Latency, Options};
 use std::collections::BTreeSet;
@@ -81,11 +81,12 @@ async fn slow_answers_wait_and_held_answers_are_stale() {
     sim.cin7.faults().hold_every(1, Duration::from_millis(400));
     let held = sim.get("saleList?Limit=1");
     let later = async {
+        let deadline = Instant::now() + Duration::from_secs(10);
         while sim.cin7.wiretap().of("saleList").is_empty() {
-            tokio::task::yield_now().await;
+            assert!(Instant::now() < deadline, "the call did not arrive");
+            tokio::time::sleep(POLL).await;
         }
-        // The held answer is rendered without waiting for anything once its call is on record.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The simulator runs on our thread and first waits once the answer is rendered: by now it is.
         sim.cin7.add_sales(sim.id(), 1)
     };
     let (held, _) = tokio::join!(held, later);

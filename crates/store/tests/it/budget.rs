@@ -14,6 +14,8 @@ use store::{
     testing::TestDatabase,
 };
 
+use crate::POLL;
+
 const HOLD: Duration = Duration::from_secs(60);
 
 async fn database(calls: u32, window: Duration) -> (TestDatabase, Store) {
@@ -133,7 +135,7 @@ async fn after_a_crash_that_lost_the_budget_nothing_is_called_for_a_window() {
     assert!(take(&store, 0, 1).await.is_empty());
     while take(&store, 0, 1).await.is_empty() {
         assert!(began.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(POLL).await;
     }
     assert!(
         began.elapsed() >= Duration::from_millis(790),

@@ -5,3 +5,6 @@ mod private;
 mod reader;
 mod records;
 mod testing;
+
+/// How often a condition is looked at.
+const POLL: std::time::Duration = std::time::Duration::from_millis(5);

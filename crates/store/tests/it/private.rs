@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, PgConnection, Row};
 use store::private::{PrivateCluster, PrivateError, Settings, Stopped};
 
+use crate::POLL;
+
 /// How long a condition outside the test may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How often it is looked at.
-const POLL: Duration = Duration::from_millis(5);
 
 /// A data directory that the server's user can reach, also when the tests run as root.
 fn data_dir() -> tempfile::TempDir {
