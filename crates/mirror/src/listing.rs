@@ -29,7 +29,7 @@ pub(crate) use walk::{Remaining, Walk};
 const PASSES_MAX: u32 = 3;
 
 /// Pages of one listing being written at once.
-const WRITERS: usize = 2;
+const WRITERS: usize = 3;
 
 /// Where a job's next run of `changes` begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]

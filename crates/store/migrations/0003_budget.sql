@@ -147,8 +147,8 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE millpond.budget_slot s
     SET free_at = CASE WHEN was_used
-        THEN clock_timestamp() + (SELECT k.window_ms * interval '1.001 millisecond' FROM millpond.connection k
-                                  WHERE k.instance = for_instance AND k.name = for_connection)
+        THEN clock_timestamp() + coalesce((SELECT k.window_ms * interval '1.001 millisecond' FROM millpond.connection k
+                                  WHERE k.instance = for_instance AND k.name = for_connection), interval '0')
         ELSE clock_timestamp() END
     WHERE s.instance = for_instance AND s.connection = for_connection AND s.slot = for_slot AND s.permit = for_permit;
     IF was_good THEN

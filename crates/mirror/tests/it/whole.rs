@@ -6,7 +6,13 @@ use store::testing::TestDatabase;
 use crate::house::{House, assert_same, held, instance, open, simulator, sync, truth};
 
 /// Resource, path upstream, parameters that the connector sends.
-pub const RESOURCES: &[(&str, &str, &[(&str, &str)])] = &[
+type Compared = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+pub const RESOURCES: &[Compared] = &[
     ("sale_header", "saleList", &[]),
     ("sale", "sale", &[]),
     ("purchase_header", "purchaseList", &[]),

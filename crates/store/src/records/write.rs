@@ -200,6 +200,13 @@ async fn write_piece(
         // Others were in the way: now nobody is.
         statements::lock_pages(&mut tx, page, false).await?;
     }
+    if page.likely_new && page.progress.is_some() {
+        // A crash of the server may take the last of these pages, and with each the progress beyond it: they are
+        // then read again. The run's end is written with a sync, and everything before it with that.
+        sqlx::query("SET LOCAL synchronous_commit = off")
+            .execute(&mut *tx)
+            .await?;
+    }
     let copies = attempt == 1 && records.len() >= COPY_RECORDS_MIN;
     let known = if page.likely_new && copies {
         HashMap::new()
