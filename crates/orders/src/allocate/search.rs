@@ -34,7 +34,8 @@ pub(super) fn grant(world: &World<'_>, stock: &mut Stock, order: usize) -> Grant
     grant
 }
 
-/// Chooses places, assemblies and days of units for fixed asks: fewest assembled, earliest, fewest units, least moved.
+/// Chooses places, assemblies and days of units for fixed asks: fewest assembled, earliest, fewest units,
+/// fewest of them beside own hard claims, least moved.
 pub(super) fn settle(world: &World<'_>, stock: &Stock, asks: Vec<Ask>) -> (Vec<Use>, bool) {
     if asks.is_empty() {
         return (Vec::new(), true);
@@ -50,10 +51,11 @@ pub(super) fn settle(world: &World<'_>, stock: &Stock, asks: Vec<Ask>) -> (Vec<U
     let Some(mut x) = found.x else {
         return (Vec::new(), false);
     };
-    let goals: [Expr; 4] = [
+    let goals: [Expr; 5] = [
         model.term(Term::Assembled),
         model.lateness(),
         model.units_taken(),
+        model.hard_units(),
         model.term(Term::Churn),
     ];
     for goal in goals {

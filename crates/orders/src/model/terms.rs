@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Model;
+use super::{Model, SkuVars};
 use crate::engine::program::{Expr, Program};
 use crate::input::Term;
 
@@ -69,6 +69,13 @@ impl Model<'_> {
         takes.flat_map(|sku| sku.take.iter().copied()).collect()
     }
 
+    /// Units of the orders' own hard claims, negated: the rest of what is taken is claimed beside them.
+    pub fn hard_units(&self) -> Expr {
+        let skus = self.slots.iter().flat_map(|slot| &slot.skus);
+        skus.flat_map(|sku| sku.private.iter().map(|&(_, var)| (var, -1)))
+            .collect()
+    }
+
     /// A variable for each reserve that the slots can eat.
     pub(super) fn reserves(&mut self, program: &mut Program, taken: &HashMap<(usize, usize), i64>) {
         for &(sku, loc, reserve) in &self.world.reserves {
@@ -119,25 +126,34 @@ impl Model<'_> {
             }
         }
         for ((order, sku, loc), claims) in places {
-            let slots = self
+            let vars: Vec<&SkuVars> = self
                 .slots
                 .iter()
-                .filter(|slot| slot.order == order && slot.loc == loc);
-            let takes: Expr = slots
+                .filter(|slot| slot.order == order && slot.loc == loc)
                 .flat_map(|slot| &slot.skus)
                 .filter(|vars| vars.sku == sku)
-                .flat_map(|vars| vars.take.iter().copied())
                 .collect();
-            if takes.is_empty() {
+            // Units of the order's own hard claims keep no soft claim; the specification's term lets them on its node.
+            let kept = |of: &[usize]| -> Expr {
+                let mut terms = Expr::new();
+                for vars in &vars {
+                    terms.extend(vars.take.iter().copied());
+                    let hard = vars.private.iter();
+                    let hard = hard.filter(|(node, _)| summed || !of.contains(node));
+                    terms.extend(hard.map(|&(_, var)| (var, -1)));
+                }
+                terms
+            };
+            if vars.iter().all(|vars| vars.take.is_empty()) {
                 continue;
             }
             let mut nodes: Vec<usize> = claims.iter().map(|&(node, _)| node).collect();
             nodes.sort_unstable();
             nodes.dedup();
-            let mut all = takes.clone();
-            for &(_, qty) in &claims {
+            let mut all = kept(&nodes);
+            for &(node, qty) in &claims {
                 let moved = program.var(0, qty, 0);
-                let mut terms = takes.clone();
+                let mut terms = kept(&[node]);
                 terms.push((moved, 1));
                 program.row(terms, Some(qty), None);
                 all.push((moved, 1));

@@ -89,6 +89,16 @@ fn p6_planning_a_stored_plan_again_changes_nothing() {
     });
 }
 
+/// An order's hard claim and its soft claim on two lots of one place: the hard one keeps no soft unit in place.
+#[test]
+fn p6_a_hard_claim_does_not_stand_for_a_soft_one_beside_it() {
+    let text = include_str!("worlds/hard_claim_beside_soft_claim.json");
+    let input = orders::json::read_input(text).unwrap();
+    let plan = orders::plan(Op::Allocate, &input).unwrap();
+    assert_eq!(plan.claims, input.allocations);
+    assert_eq!(orders::check(&input, &plan), []);
+}
+
 #[test]
 fn p6_picking_again_after_everything_left_picks_nothing() {
     on_tapes(3_000, |bytes| {
