@@ -81,7 +81,7 @@ impl Database {
 
     /// Lets go of the database; a private server that nobody else uses has ended when this returns.
     ///
-    /// Statements that hang are left behind after [`CLOSE_WAIT_MAX`].
+    /// Statements that hang are left behind after 5 s.
     pub async fn close(self) {
         let closed = tokio::time::timeout(CLOSE_WAIT_MAX, self.store.pool().close()).await;
         if closed.is_err() {

@@ -10,4 +10,5 @@ mod config;
 mod http;
 mod killed;
 mod mirroring;
+mod shared_budget;
 mod world;
