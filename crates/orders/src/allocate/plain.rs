@@ -252,16 +252,15 @@ impl Shelf<'_> {
     }
 }
 
-/// Lines of one SKU on one day: who among them has which unit follows from the units, not from how they were found.
+/// Lines of one SKU: who among them has which unit follows from the units, not from how they were found.
 fn share_out(world: &World<'_>, order: usize, parts: &mut [Part]) {
-    let lines = &world.orders[order].lines;
+    let sku = |part: &Part| world.orders[order].lines[part.line].sku;
     for first in 0..parts.len() {
-        let key = |part: &Part| (part.date, part.held, lines[part.line].sku);
-        let mine = key(&parts[first]);
-        let alike: Vec<usize> = (first..parts.len())
-            .filter(|&p| key(&parts[p]) == mine)
+        let mine = sku(&parts[first]);
+        let mut alike: Vec<usize> = (first..parts.len())
+            .filter(|&p| sku(&parts[p]) == mine)
             .collect();
-        let done = parts[..first].iter().any(|part| key(part) == mine);
+        let done = parts[..first].iter().any(|part| sku(part) == mine);
         if done || alike.len() < 2 {
             continue;
         }
@@ -274,19 +273,46 @@ fn share_out(world: &World<'_>, order: usize, parts: &mut [Part]) {
             let info = &world.nodes[node];
             (info.date, info.loc, world.rotation_key(node))
         });
-        for p in alike {
-            let mut left: i64 = parts[p].takes.iter().map(|take| take.1).sum();
-            parts[p].takes.clear();
-            for (node, there) in &mut pool {
-                let part = left.min(*there);
-                if part > 0 {
-                    *there -= part;
-                    left -= part;
-                    parts[p].takes.push((*node, part));
-                }
-            }
+        let mut dealt = deal(world, order, parts, &alike, pool.clone());
+        if dealt.is_none() {
+            // Earliest day and shortest life first is always possible when anything is.
+            alike.sort_by_key(|&p| parts[p].date);
+            pool.sort_by_key(|&(node, _)| (world.nodes[node].expiry, world.rotation_key(node)));
+            dealt = deal(world, order, parts, &alike, pool);
+        }
+        for (p, takes) in alike.into_iter().zip(dealt.unwrap_or_default()) {
+            parts[p].takes = takes;
         }
     }
+}
+
+/// The units of `pool` for each of `alike`, first come, first served; `None` when somebody comes too late.
+fn deal(
+    world: &World<'_>,
+    order: usize,
+    parts: &[Part],
+    alike: &[usize],
+    mut pool: Vec<(usize, i64)>,
+) -> Option<Vec<Vec<(usize, i64)>>> {
+    let shelf = world.orders[order].shelf;
+    let mut dealt = Vec::with_capacity(alike.len());
+    for &p in alike {
+        let mut left: i64 = parts[p].takes.iter().map(|take| take.1).sum();
+        let mut takes = Vec::new();
+        for (node, there) in &mut pool {
+            let part = left.min(*there);
+            if part > 0 && world.serves(*node, parts[p].date, shelf) {
+                *there -= part;
+                left -= part;
+                takes.push((*node, part));
+            }
+        }
+        if left > 0 {
+            return None;
+        }
+        dealt.push(takes);
+    }
+    Some(dealt)
 }
 
 fn write(world: &World<'_>, order: usize, parts: Vec<Part>) -> Grant {

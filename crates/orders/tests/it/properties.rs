@@ -99,6 +99,29 @@ fn p6_a_hard_claim_does_not_stand_for_a_soft_one_beside_it() {
     assert_eq!(orders::check(&input, &plan), []);
 }
 
+/// Two lines want one SKU on two days: which of them has which unit must not depend on where they stood before.
+/// The stored claims are one such deal, from which the first plan may move units between the lines, and no later one.
+#[test]
+fn p6_lines_of_one_sku_share_their_units_by_rule() {
+    let text = include_str!("worlds/two_lines_of_a_sku_on_two_days.json");
+    let mut input = orders::json::read_input(text).unwrap();
+    let fresh = {
+        let mut input = input.clone();
+        input.allocations.clear();
+        orders::plan(Op::Allocate, &input).unwrap()
+    };
+    let first = orders::plan(Op::Allocate, &input).unwrap();
+    assert_eq!(orders::check(&input, &first), []);
+    assert_eq!(first.claims, fresh.claims);
+    input.allocations.retain(|claim| claim.node != "L3-C-0");
+    let other = orders::plan(Op::Allocate, &input).unwrap();
+    for plan in [first, other] {
+        input.allocations = plan.claims.clone();
+        let again = orders::plan(Op::Allocate, &input).unwrap();
+        assert_eq!(plan.claims, again.claims);
+    }
+}
+
 #[test]
 fn p6_picking_again_after_everything_left_picks_nothing() {
     on_tapes(3_000, |bytes| {
