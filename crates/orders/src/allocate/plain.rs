@@ -269,14 +269,13 @@ fn share_out(world: &World<'_>, order: usize, parts: &mut [Part]) {
             *pool.entry(node).or_default() += qty;
         }
         let mut pool: Vec<(usize, i64)> = pool.into_iter().collect();
-        pool.sort_by_key(|&(node, _)| {
-            let info = &world.nodes[node];
-            (info.date, info.loc, world.rotation_key(node))
-        });
+        // As the search breaks ties: day, line, location.
+        alike.sort_by_key(|&p| (parts[p].held, parts[p].date, parts[p].line));
+        pool.sort_by_key(|&(node, _)| (world.nodes[node].loc, world.rotation_key(node)));
         let mut dealt = deal(world, order, parts, &alike, pool.clone());
         if dealt.is_none() {
             // Earliest day and shortest life first is always possible when anything is.
-            alike.sort_by_key(|&p| parts[p].date);
+            alike.sort_by_key(|&p| (parts[p].date, parts[p].held, parts[p].line));
             pool.sort_by_key(|&(node, _)| (world.nodes[node].expiry, world.rotation_key(node)));
             dealt = deal(world, order, parts, &alike, pool);
         }

@@ -122,6 +122,20 @@ fn p6_lines_of_one_sku_share_their_units_by_rule() {
     }
 }
 
+/// The first plan needs the search for the shipment limit, the second does not: both deal units to lines alike.
+#[test]
+fn p6_with_and_without_search_lines_share_their_units_alike() {
+    let text = include_str!("worlds/two_lines_of_a_sku_and_a_shipment_limit.json");
+    let mut input = orders::json::read_input(text).unwrap();
+    let stored = orders::plan(Op::Allocate, &input).unwrap();
+    assert_eq!(stored.claims, input.allocations);
+    input.allocations.clear();
+    let first = orders::plan(Op::Allocate, &input).unwrap();
+    input.allocations = first.claims.clone();
+    let again = orders::plan(Op::Allocate, &input).unwrap();
+    assert_eq!(first.claims, again.claims);
+}
+
 #[test]
 fn p6_picking_again_after_everything_left_picks_nothing() {
     on_tapes(3_000, |bytes| {
