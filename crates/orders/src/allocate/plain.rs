@@ -6,7 +6,7 @@ use super::{Grant, holds, last_day};
 use crate::input::{Complete, Rotation};
 use crate::model::{Ask, Use};
 use crate::stock::{Stock, Take};
-use crate::world::World;
+use crate::world::{NEVER, World};
 
 /// Units of a line given on a day.
 struct Part {
@@ -16,7 +16,8 @@ struct Part {
     takes: Vec<(usize, i64)>,
 }
 
-/// The best service of `order`; `None` when it has kits or hard claims, or needs more shipments than it may have.
+/// The best service of `order`; `None` when it has kits, hard claims or lines that
+/// compete, or needs more shipments than it may have.
 pub(super) fn grant(world: &World<'_>, stock: &Stock, order: usize) -> Option<Grant> {
     let info = &world.orders[order];
     if info
@@ -28,6 +29,7 @@ pub(super) fn grant(world: &World<'_>, stock: &Stock, order: usize) -> Option<Gr
             .iter()
             .any(|line| world.rotation[line.sku] == Rotation::Any)
         || world.claims.hard_of.contains_key(&order)
+        || lines_compete(world, order)
     {
         return None;
     }
@@ -50,6 +52,21 @@ pub(super) fn grant(world: &World<'_>, stock: &Stock, order: usize) -> Option<Gr
         return None;
     }
     Some(grant)
+}
+
+/// Whether lines of one SKU cannot be served one after the other: the first could take units that live too short or
+/// lie too far for the second, where others would do.
+fn lines_compete(world: &World<'_>, order: usize) -> bool {
+    let info = &world.orders[order];
+    let mut skus: Vec<usize> = info.lines.iter().map(|line| line.sku).collect();
+    skus.sort_unstable();
+    let expires = |sku: usize| {
+        let mut nodes = world.sku_nodes[sku].iter();
+        nodes.any(|&node| world.nodes[node].expiry != NEVER)
+    };
+    let mut twice = skus.windows(2).filter(|pair| pair[0] == pair[1]);
+    info.complete != Complete::None
+        && twice.any(|pair| info.shipments_left.is_some() || expires(pair[0]))
 }
 
 struct Shelf<'a> {

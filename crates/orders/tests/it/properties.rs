@@ -136,6 +136,27 @@ fn p6_with_and_without_search_lines_share_their_units_alike() {
     assert_eq!(first.claims, again.claims);
 }
 
+/// Served one after the other, the first line would take what only the second can do without, or the other way round.
+#[test]
+fn p6_lines_of_one_sku_with_a_limit_or_a_life_are_served_together() {
+    for text in [
+        include_str!("worlds/two_lines_of_a_sku_one_held.json"),
+        include_str!("worlds/two_lines_of_a_sku_in_one_shipment.json"),
+        include_str!("worlds/two_lines_of_a_sku_with_short_life.json"),
+    ] {
+        let mut input = orders::json::read_input(text).unwrap();
+        let stored = orders::plan(Op::Allocate, &input).unwrap();
+        input.allocations.clear();
+        let fresh = orders::plan(Op::Allocate, &input).unwrap();
+        assert_eq!(stored.service, fresh.service);
+        for plan in [stored, fresh] {
+            input.allocations = plan.claims.clone();
+            let again = orders::plan(Op::Allocate, &input).unwrap();
+            assert_eq!(plan.claims, again.claims);
+        }
+    }
+}
+
 #[test]
 fn p6_picking_again_after_everything_left_picks_nothing() {
     on_tapes(3_000, |bytes| {
