@@ -104,6 +104,22 @@ impl Stock {
         Some(takes)
     }
 
+    /// Books `takes`, found by [`Stock::take`] on a copy.
+    pub fn give(&mut self, used: &Use, takes: &[Take]) {
+        for take in takes {
+            match take.hard {
+                Some(hard) => self.claimed[hard] += take.qty,
+                None => self.free[take.node] -= take.qty,
+            }
+        }
+        for &(sku, qty) in &used.takes {
+            *self.taken.entry((sku, used.loc)).or_default() += qty;
+        }
+        if let Some(room) = &mut self.room[used.loc] {
+            *room -= used.lines.iter().sum::<i64>();
+        }
+    }
+
     /// Undoes [`Stock::take`].
     pub fn put_back(&mut self, used: &Use, takes: &[Take]) {
         for take in takes {

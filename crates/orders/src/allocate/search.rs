@@ -22,6 +22,14 @@ pub(super) fn grant(world: &World<'_>, stock: &mut Stock, order: usize) -> Grant
     asks.extend(grant.held.clone());
     let (uses, settled) = settle(world, stock, asks);
     grant.unproven = !(proven && settled);
+    // All uses together: one after the other, the first could take what only the second can do without.
+    if let Some(given) = assign(world, stock.clone(), uses.clone()) {
+        for (used, takes) in given {
+            stock.give(&used, &takes);
+            grant.uses.push((used, takes));
+        }
+        return grant;
+    }
     for used in uses {
         let takes = stock
             .take(world, &used, false)

@@ -81,7 +81,10 @@ fn service(input: &Input, plan: &Plan, id: &str) -> Vec<i64> {
                     .iter()
                     .map(|line| line.qty - shipped_by(plan, id, &line.id, day))
                     .collect();
-                assert_eq!(total, lines.iter().sum::<i64>(), "{id} {}", show(input));
+                // A plan that is not exact says so, and is compared with nothing.
+                if plan.exact {
+                    assert_eq!(total, lines.iter().sum::<i64>(), "{id} {}", show(input));
+                }
                 service.push(total);
                 service.extend(lines);
             }
@@ -266,4 +269,14 @@ fn lending_weighs_lines_before_orders_behind() {
         (&[1, 1, 0][..], &[0, 0][..])
     );
     assert!(with < without);
+}
+
+/// Kits on two days from units that expire between them: both shipments find their nodes, so what is promised is held.
+#[test]
+fn units_for_two_days_are_found_together() {
+    let text = include_str!("worlds/kits_on_two_days_of_units_that_expire.json");
+    let input = orders::json::read_input(text).unwrap();
+    let ((with, with_exact), (without, without_exact)) = both(&input);
+    assert!(with_exact && without_exact);
+    assert_eq!(with, without);
 }
