@@ -361,18 +361,6 @@ impl Store {
         })
     }
 
-    /// When the next fetch of `instance` can be taken, if one waits.
-    pub async fn next_fetch_at(&self, instance: &str) -> Result<Option<Timestamp>> {
-        let at: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
-            "SELECT min(greatest(due_at, coalesce(leased_until, due_at))) FROM millpond.fetch_queue WHERE instance = $1",
-        )
-        .bind(instance)
-        .fetch_one(self.pool())
-        .await
-        .to("look at the queue")?;
-        Ok(at.map(|at| at.to_jiff()))
-    }
-
     /// Marks a record as fetched and found unchanged or gone, without a body to write.
     pub async fn settle_gone(&self, fetch: &QueuedFetch, asked_at: Timestamp) -> Result<()> {
         sqlx::query(
