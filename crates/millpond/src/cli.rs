@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod connector;
 mod demo;
+mod events;
 mod orders;
 mod page;
 mod records;
@@ -70,6 +71,7 @@ enum Command {
     Runs(runs::Runs),
     Quarantine(runs::Quarantine),
     Changes(changes::Changes),
+    Events(events::Events),
     #[command(subcommand)]
     Connections(connections::Connections),
     #[command(subcommand)]
@@ -152,6 +154,7 @@ impl Command {
             Self::Runs(runs) => runs.run(context).await,
             Self::Quarantine(quarantine) => quarantine.run(context).await,
             Self::Changes(changes) => changes.run(context).await,
+            Self::Events(events) => events.run(context).await,
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),

@@ -1,6 +1,7 @@
 //! The HTTP API: what can be asked of a mirror over the network.
 
 pub mod error;
+mod events;
 pub mod guard;
 mod journal;
 pub mod metrics;
@@ -17,6 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use mirror::Mirror;
 use store::{
     ResourceName, Store,
+    events::Ear,
     reader::{Limits, Reader},
 };
 use tokio::net::TcpListener;
@@ -35,6 +37,7 @@ pub struct App {
 
 struct Inner {
     mirror: Mirror,
+    ear: Ear,
     /// Or why there is no door for SQL.
     reader: Result<Reader, String>,
     sql_limits: Limits,
@@ -66,6 +69,7 @@ impl App {
         }
         Ok(Self {
             inner: Arc::new(Inner {
+                ear: Ear::new(mirror.store().clone()),
                 mirror,
                 reader,
                 sql_limits: sql_limits(config),
@@ -84,6 +88,10 @@ impl App {
 
     fn store(&self) -> &Store {
         self.inner.mirror.store()
+    }
+
+    fn ear(&self) -> &Ear {
+        &self.inner.ear
     }
 
     fn reader(&self) -> Result<&Reader, ApiError> {

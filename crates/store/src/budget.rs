@@ -8,6 +8,7 @@ use sqlx::Row;
 use crate::{
     Store,
     error::{For, Result},
+    events::EVENTS_KEPT,
 };
 
 /// The share of a connection's limit that the lowest class leaves to those above.
@@ -122,12 +123,15 @@ impl Store {
                               ELSE greatest(0.2, learned * 0.8) END, \
                learned_at = CASE WHEN learned_at > clock_timestamp() - window_ms * interval '1 millisecond' THEN learned_at \
                                  ELSE clock_timestamp() END \
-             WHERE instance = $1 AND name = $2",
+             WHERE instance = $1 AND name = $2 \
+             RETURNING millpond.tell_event('connection:parked', $1, \
+                         jsonb_build_object('connection', name, 'why', parked_why, 'until', parked_until), $5)",
         )
         .bind(instance)
         .bind(name)
         .bind(wait.as_millis() as f64)
         .bind(why)
+        .bind(EVENTS_KEPT)
         .execute(self.pool())
         .await
         .to("park a connection")?;
@@ -141,11 +145,14 @@ impl Store {
             "UPDATE millpond.connection SET set_aside_at = coalesce(set_aside_at, clock_timestamp()), \
                set_aside_why = $3, refusals = refusals + 1, probe_at = clock_timestamp() + \
                  least(interval '1 hour', interval '1 minute' * power(2, least(refusals, 10))) \
-             WHERE instance = $1 AND name = $2",
+             WHERE instance = $1 AND name = $2 \
+             RETURNING millpond.tell_event('connection:set-aside', $1, \
+                         jsonb_build_object('connection', name, 'why', set_aside_why, 'refusals', refusals), $4)",
         )
         .bind(instance)
         .bind(name)
         .bind(why)
+        .bind(EVENTS_KEPT)
         .execute(self.pool())
         .await
         .to("set a connection aside")?;

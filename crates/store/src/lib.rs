@@ -5,6 +5,7 @@
 pub mod budget;
 pub mod changes;
 mod error;
+pub mod events;
 pub mod gone;
 pub mod instances;
 pub mod jobs;

@@ -7,6 +7,7 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     ResourceName, Store,
     error::{For, Result},
+    events::EVENTS_KEPT,
 };
 
 /// How a run ended.
@@ -127,8 +128,14 @@ fn run(row: &PgRow) -> Run {
     }
 }
 
+/// A run's end as an event.
+const ENDED: &str = "millpond.tell_event('run:ended', instance, jsonb_build_object('run', id, 'resource', resource, \
+     'kind', kind, 'state', state, 'why', why, 'calls', calls, 'seen', seen, 'inserted', inserted, \
+     'updated', updated, 'deleted', deleted, 'failed', failed, \
+     'duration_ms', round(extract(epoch FROM ended_at - started_at) * 1000)::bigint), ";
+
 impl Store {
-    /// Opens a run.
+    /// Opens a run, and tells so.
     pub async fn start_run(
         &self,
         instance: &str,
@@ -137,12 +144,16 @@ impl Store {
         owner: &str,
     ) -> Result<i64> {
         sqlx::query_scalar(
-            "INSERT INTO millpond.run (instance, resource, kind, owner) VALUES ($1, $2, $3, $4) RETURNING id",
+            "WITH r AS (INSERT INTO millpond.run (instance, resource, kind, owner) VALUES ($1, $2, $3, $4) RETURNING id), \
+               told AS (SELECT millpond.tell_event('run:started', $1, \
+                          jsonb_build_object('run', id, 'resource', $2, 'kind', $3), $5) FROM r) \
+             SELECT id FROM r, told",
         )
         .bind(instance)
         .bind(resource.as_str())
         .bind(kind)
         .bind(owner)
+        .bind(EVENTS_KEPT)
         .fetch_one(self.pool())
         .await
         .to("open a run")
@@ -177,37 +188,45 @@ impl Store {
         Ok(())
     }
 
-    /// Closes a run. One that is [`RunEnd::Done`] makes a snapshot; its number is answered.
+    /// Closes a run, and tells so. One that is [`RunEnd::Done`] makes a snapshot; its number is answered.
     pub async fn end_run(&self, run: i64, end: RunEnd, why: Option<&str>) -> Result<Option<i64>> {
-        sqlx::query_scalar(
+        let statement = format!(
             "WITH s AS (INSERT INTO millpond.snapshot (instance, resource, run) \
                         SELECT instance, resource, id FROM millpond.run WHERE id = $1 AND $2 = 'done' \
                           AND (inserted + updated + deleted > 0) RETURNING number) \
              UPDATE millpond.run SET state = $2, why = left($3, 1000), ended_at = clock_timestamp(), \
-               snapshot = (SELECT number FROM s) WHERE id = $1 RETURNING snapshot",
-        )
-        .bind(run)
-        .bind(end.as_str())
-        .bind(why.map(|why| why.replace('\0', " ")))
-        .fetch_optional(self.pool())
-        .await
-        .to("close a run")
-        .map(Option::flatten)
+               snapshot = (SELECT number FROM s) WHERE id = $1 RETURNING snapshot, {ENDED} $4)"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(run)
+            .bind(end.as_str())
+            .bind(why.map(|why| why.replace('\0', " ")))
+            .bind(EVENTS_KEPT)
+            .fetch_optional(self.pool())
+            .await
+            .to("close a run")
+            .map(Option::flatten)
     }
 
     /// Closes runs whose process gave no sign of life for `silence`, or whose job has gone on to another run.
     pub async fn close_lost_runs(&self, silence: std::time::Duration) -> Result<u64> {
-        let done = sqlx::query(
-            "UPDATE millpond.run r SET state = 'lost', ended_at = clock_timestamp(), \
+        // All rows are changed before the first event takes its lock: whoever closes one of them meanwhile waits for
+        // us, or we for it, but never both.
+        let statement = format!(
+            "WITH lost AS (UPDATE millpond.run r SET state = 'lost', ended_at = clock_timestamp(), \
                why = 'its process ended without closing it' \
              WHERE r.state = 'running' AND (r.beat_at < now() - $1 * interval '1 millisecond' \
                OR EXISTS (SELECT FROM millpond.job j WHERE j.instance = r.instance \
-                            AND j.resource = r.resource AND j.kind = r.kind AND j.last_run > r.id))",
-        )
-        .bind(silence.as_millis() as f64)
-        .execute(self.pool())
-        .await
-        .to("close lost runs")?;
+                            AND j.resource = r.resource AND j.kind = r.kind AND j.last_run > r.id)) \
+             RETURNING *) \
+             SELECT {ENDED} $2) FROM (SELECT * FROM lost ORDER BY id) l"
+        );
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(silence.as_millis() as f64)
+            .bind(EVENTS_KEPT)
+            .execute(self.pool())
+            .await
+            .to("close lost runs")?;
         Ok(done.rows_affected())
     }
 

@@ -8,10 +8,10 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use super::{App, error::ApiError, guard, journal, metrics, records, sql, state};
+use super::{App, error::ApiError, events, guard, journal, metrics, records, sql, state};
 
 /// Every route with its method, as `docs/http.md` lists them.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -25,6 +25,7 @@ pub const ROUTES: [(&str, &str); 14] = [
     ("GET", "/v1/runs"),
     ("GET", "/v1/runs/{id}"),
     ("GET", "/v1/changes"),
+    ("GET", "/v1/events"),
     ("GET", "/v1/quarantine"),
 ];
 
@@ -51,6 +52,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/runs", get(journal::list_runs))
         .route("/v1/runs/{id}", get(journal::show_run))
         .route("/v1/changes", get(journal::list_changes))
+        .route("/v1/events", get(events::list_events))
         .route("/v1/quarantine", get(journal::list_quarantine))
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()

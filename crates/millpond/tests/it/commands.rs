@@ -137,3 +137,40 @@ fn the_printed_page_is_the_one_in_the_repository() {
         "docs/cli.md is out of date: run `millpond cli-page > docs/cli.md`"
     );
 }
+
+#[tokio::test]
+async fn b61_events_follow_what_happens() {
+    use std::io::{BufRead as _, BufReader};
+    let database = TestDatabase::fresh().await;
+    let store = database.store();
+    let data = serde_json::json!({ "candidates": 3 });
+    let name = "cache:opportunities:refresh:started";
+    store.tell(name, Some("psa"), &data).await.unwrap();
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_millpond"))
+        .args(["events", "--follow", "--name", "cache:"])
+        .env_clear()
+        .env("DATABASE_URL", database.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(
+        first.contains("psa  cache:opportunities:refresh:started  candidates=3"),
+        "{first}"
+    );
+    // It printed the past, so it listens.
+    store.tell("test:other", None, &data).await.unwrap();
+    store
+        .tell("cache:opportunities:refresh:completed", Some("psa"), &data)
+        .await
+        .unwrap();
+    let second = lines.next().unwrap().unwrap();
+    assert!(second.contains("refresh:completed"), "{second}");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+
+    let past = millpond(Some(&database), &["--json", "events", "--limit", "1"]);
+    let last: Value = serde_json::from_slice(&past.stdout).unwrap();
+    assert_eq!(last["name"], "cache:opportunities:refresh:completed");
+}

@@ -7,6 +7,7 @@
 
 mod commands;
 mod config;
+mod events;
 mod http;
 mod killed;
 mod mirroring;

@@ -1,6 +1,7 @@
 //! What `store` does, seen from outside, on a real PostgreSQL.
 
 mod budget;
+mod events;
 mod private;
 mod reader;
 mod records;
