@@ -5,11 +5,18 @@ use std::{path::Path, sync::Arc};
 use upstream::{Connector, Diagnostics, connector::Problem};
 
 /// The connectors that come with Millpond: name, file name, text.
-pub const BUILT_IN: [(&str, &str, &str); 1] = [(
-    "cin7",
-    "connectors/cin7-core.toml",
-    include_str!("../../../connectors/cin7-core.toml"),
-)];
+pub const BUILT_IN: [(&str, &str, &str); 2] = [
+    (
+        "cin7",
+        "connectors/cin7-core.toml",
+        include_str!("../../../connectors/cin7-core.toml"),
+    ),
+    (
+        "connectwise",
+        "connectors/connectwise.toml",
+        include_str!("../../../connectors/connectwise.toml"),
+    ),
+];
 
 /// The connector that configuration calls `name`; paths that are relative start at `base`.
 ///

@@ -7,6 +7,7 @@ mod fault;
 mod held;
 mod listing;
 mod login;
+mod payload;
 mod query;
 mod settings;
 mod steps;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use payload::{FetchedPart, PART_BYTES_MAX};
 pub use settings::{Connection, Settings, SettingsError};
 
 use self::address::{Address, PublicResolver};

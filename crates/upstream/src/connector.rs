@@ -16,7 +16,9 @@ mod payload;
 mod reader;
 mod resource;
 mod template;
+mod ttl;
 mod view;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,10 +30,12 @@ pub use errors::{ErrorRules, MissingRules, ThrottleRules};
 pub use feed::{ChangeFilter, Changes, Reconcile, StampFormat};
 pub use limits::Limits;
 pub use paging::{Paging, PagingKind, TotalAt};
-pub use payload::{Payload, TtlRule};
-pub use resource::{Order, Resource};
+pub use payload::{Part, PartSource, Payload};
+pub use resource::{Lookup, Order, Resource};
 pub use template::Template;
+pub use ttl::TtlRule;
 pub use view::{Column, ColumnType, View};
+pub use write::{Write, WriteVerb};
 
 /// One kind of upstream API.
 #[derive(Clone, Debug)]
@@ -51,7 +55,7 @@ pub struct Connector {
     /// Its kinds of records, parents before children.
     pub resources: Vec<Arc<Resource>>,
     /// What is fetched per parent record and kept hot.
-    pub payloads: Vec<Payload>,
+    pub payloads: Vec<Arc<Payload>>,
     /// The flattening views.
     pub views: Vec<View>,
     /// Tables of freshness rules by name; evaluated elsewhere.
@@ -66,7 +70,7 @@ impl Connector {
     /// Every problem found, each with its line and key. A file that is not TOML at all gives one problem.
     pub fn parse(file_name: &str, text: &str) -> Result<Connector, Diagnostics> {
         reader::read(file_name, text, |root| {
-            let ttl = payload::read_ttl(root);
+            let ttl = ttl::read_ttl(root);
             let default_paging = root
                 .table("paging")
                 .map(|table| Paging::read(&table))
@@ -83,7 +87,11 @@ impl Connector {
                     .iter()
                     .map(|table| Arc::new(Resource::read(table, &default_paging)))
                     .collect(),
-                payloads: root.tables("payload").iter().map(Payload::read).collect(),
+                payloads: root
+                    .tables("payload")
+                    .iter()
+                    .map(|table| Arc::new(Payload::read(table, &default_paging)))
+                    .collect(),
                 views: root.tables("view").iter().map(View::read).collect(),
                 ttl,
             };
@@ -95,6 +103,11 @@ impl Connector {
     /// The resource of that name.
     pub fn resource(&self, name: &str) -> Option<&Arc<Resource>> {
         self.resources.iter().find(|resource| resource.name == name)
+    }
+
+    /// The payload of that name.
+    pub fn payload(&self, name: &str) -> Option<&Arc<Payload>> {
+        self.payloads.iter().find(|payload| payload.name == name)
     }
 
     /// The resources whose details are fetched per record of `parent`.

@@ -32,7 +32,17 @@ impl FieldPath {
         FieldPath(vec![String::new()])
     }
 
-    /// The keys from the outermost in. Never empty.
+    /// The path of one plain key.
+    pub(crate) fn of_key(key: &str) -> FieldPath {
+        FieldPath(vec![key.to_owned()])
+    }
+
+    /// The path to the whole record, for views of records that are arrays.
+    pub(crate) fn whole() -> FieldPath {
+        FieldPath(Vec::new())
+    }
+
+    /// The keys from the outermost in. Empty only for a view's array that is the whole record.
     pub fn keys(&self) -> &[String] {
         &self.0
     }

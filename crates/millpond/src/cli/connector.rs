@@ -49,16 +49,18 @@ impl ConnectorCommand {
             .map(|r| r.name.as_str())
             .collect();
         let views: Vec<&str> = connector.views.iter().map(|v| v.name.as_str()).collect();
+        let payloads: Vec<&str> = connector.payloads.iter().map(|p| p.name.as_str()).collect();
         let answer = json!({
             "ok": true, "connector": connector.name, "secrets": connector.secret_names(),
-            "resources": resources, "views": views,
+            "resources": resources, "payloads": payloads, "views": views,
         });
         context.output.answer(&answer, || {
             format!(
-                "{name} is good: connector `{}`\nsecrets    {}\nresources  {}\nviews      {}",
+                "{name} is good: connector `{}`\nsecrets    {}\nresources  {}\npayloads   {}\nviews      {}",
                 connector.name,
                 connector.secret_names().join(", "),
                 resources.join(", "),
+                payloads.join(", "),
                 views.join(", "),
             )
         })?;

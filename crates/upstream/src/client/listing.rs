@@ -2,10 +2,10 @@
 
 use super::Client;
 use super::exchange::{Misread, Response};
-use super::query::{fill, fill_path, fill_query, list_query};
+use super::query::{fill_path, fill_query, list_query};
 use super::turn::turn_page;
-use crate::call::{Answer, Call, CallError};
-use crate::connector::{Endpoint, Payload, Resource};
+use crate::call::{Call, CallError};
+use crate::connector::{Endpoint, Resource};
 use crate::cut::{Cut, CutError, Cutter};
 use crate::gate::Class;
 use crate::page::{Fetched, Page, PageAsk, RawRecord};
@@ -23,6 +23,18 @@ impl Client {
         resource: &Resource,
         ask: PageAsk,
         class: Class,
+    ) -> Result<Page, CallError> {
+        let label = resource.list.as_ref().map_or("", |list| list.path.as_str());
+        self.list_page_as(resource, ask, class, label).await
+    }
+
+    /// [`Client::list_page`] under the path that the log shows, ids folded.
+    pub(super) async fn list_page_as(
+        &self,
+        resource: &Resource,
+        ask: PageAsk,
+        class: Class,
+        label: &str,
     ) -> Result<Page, CallError> {
         let Some(list) = &resource.list else {
             return Err(unusable(resource, "it has no listing"));
@@ -42,7 +54,7 @@ impl Client {
         call.query = list_query(resource, list, &ask, size)?;
         call.headers = resource.paging.headers.clone();
         call.resource = Some(resource.name.clone());
-        call.label = Some(format!("GET {}", list.path.as_str()));
+        call.label = Some(format!("GET {label}"));
         let cutter = self.cutter(resource);
         let read = move |response: &Response| -> Result<Cut, Misread> {
             let cut = cutter.cut_page(&response.body).map_err(misread)?;
@@ -104,29 +116,6 @@ impl Client {
             Some(record) => Fetched::Found(record, answer.meta),
             None => Fetched::Missing(answer.meta),
         })
-    }
-
-    /// Fetches one part of a payload for the parent record `id`.
-    ///
-    /// # Errors
-    ///
-    /// What every call can meet; [`CallError::Missing`] when the parent is gone.
-    pub async fn get_part(
-        &self,
-        payload: &Payload,
-        part: &Endpoint,
-        id: &str,
-        class: Class,
-    ) -> Result<Answer, CallError> {
-        let path = fill(part, id).map_err(|reason| CallError::Impossible {
-            call: payload.name.clone(),
-            reason,
-        })?;
-        let mut call = Call::get(path, class);
-        fill_query(&mut call.query, part, id);
-        call.resource = Some(payload.name.clone());
-        call.label = Some(get_label(part));
-        self.call(call).await
     }
 
     fn cutter(&self, resource: &Resource) -> Cutter {

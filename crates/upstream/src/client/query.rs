@@ -137,14 +137,25 @@ fn set(query: &mut Vec<(String, String)>, name: &str, value: String) {
 }
 
 pub(super) fn fill(endpoint: &Endpoint, id: &str) -> Result<String, String> {
+    fill_with(endpoint, |_| Some(id))
+}
+
+/// The endpoint's path with every place filled, each as one segment.
+pub(super) fn fill_with<'v>(
+    endpoint: &Endpoint,
+    value: impl Fn(&str) -> Option<&'v str>,
+) -> Result<String, String> {
     // Even encoded, these are steps in a path and no segments.
-    if matches!(id, "." | "..") && endpoint.path.places().next().is_some() {
-        return Err(format!("`{id}` cannot be an id in a path"));
+    let step = endpoint
+        .path
+        .places()
+        .find_map(|place| value(place).filter(|value| matches!(*value, "" | "." | "..")));
+    if let Some(step) = step {
+        return Err(format!("`{step}` cannot be an id in a path"));
     }
-    let encoded = encode_segment(id);
     endpoint
         .path
-        .fill(|_| Some(encoded.as_str()))
+        .fill(|place| value(place).map(encode_segment))
         .map_err(|place| format!("{{{place}}} has no value"))
 }
 

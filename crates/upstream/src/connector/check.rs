@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Connector;
 use super::diagnostics::closest;
 use super::notes::Notes;
+use super::payload::{PartSource, Payload};
 
 /// Names that PostgreSQL or we keep to ourselves.
 const SCHEMAS_TAKEN: [&str; 3] = ["millpond", "public", "information_schema"];
@@ -55,16 +56,20 @@ fn check_names(connector: &Connector, notes: &Notes) {
             );
         }
     }
+    let resources = connector
+        .resources
+        .iter()
+        .filter_map(|resource| Some(("resource", &resource.name, resource.family.as_ref()?)));
+    let payloads = connector
+        .payloads
+        .iter()
+        .map(|payload| ("payload", &payload.name, &payload.family));
     let mut families = BTreeSet::new();
-    for payload in &connector.payloads {
-        if !families.insert(&payload.family) {
-            let key = format!("payload.{}.family", payload.name);
+    for (what, name, family) in resources.chain(payloads) {
+        if !families.insert(family.as_str()) {
             notes.problem(
-                &key,
-                format!(
-                    "another payload has the family `{}` already",
-                    payload.family
-                ),
+                &format!("{what}.{name}.family"),
+                format!("the family `{}` is taken already", family.as_str()),
             );
         }
     }
@@ -94,6 +99,10 @@ fn check_references(connector: &Connector, notes: &Notes) {
         if let Some(ttl) = &resource.ttl {
             must_be(at("ttl"), "table in `[ttl]`", ttl, &ttls);
         }
+        for lookup in &resource.lookups {
+            let key = at(&format!("lookups.{}.of", lookup.name));
+            must_be(key, "resource", &lookup.of, &names);
+        }
     }
     for payload in &connector.payloads {
         must_be(
@@ -110,19 +119,24 @@ fn check_references(connector: &Connector, notes: &Notes) {
                 &ttls,
             );
         }
-        if !payload.family.contains("{id}") && !payload.family.is_empty() {
-            notes.problem(
-                &format!("payload.{}.family", payload.name),
-                "must contain {id}",
-            );
-        }
+        check_payload(payload, notes);
     }
+    let rows: Vec<&str> = names
+        .iter()
+        .copied()
+        .chain(
+            connector
+                .payloads
+                .iter()
+                .map(|payload| payload.name.as_str()),
+        )
+        .collect();
     for view in &connector.views {
         must_be(
             format!("view.{}.of", view.name),
             "resource",
             &view.of,
-            &names,
+            &rows,
         );
     }
     let used: BTreeSet<&str> = connector
@@ -141,6 +155,46 @@ fn check_references(connector: &Connector, notes: &Notes) {
             &format!("ttl.{name}"),
             "is named by no resource and no payload",
         );
+    }
+}
+
+/// A payload is told apart by the places of its family: they must be known, and its calls may need no others.
+fn check_payload(payload: &Payload, notes: &Notes) {
+    let at = |key: &str| format!("payload.{}.{key}", payload.name);
+    let places: Vec<&str> = payload.family.places().collect();
+    if places.is_empty() && !payload.family.as_str().is_empty() {
+        notes.problem(&at("family"), "must say whose it is, as in {id}");
+    }
+    let is_known = |place: &str| place == "id" || payload.ids.iter().any(|(id, _)| id == place);
+    for place in places.iter().filter(|place| !is_known(place)) {
+        notes.problem(
+            &at("family"),
+            format!("{{{place}}} is neither {{id}} nor in `ids`"),
+        );
+    }
+    for (name, _) in &payload.ids {
+        if !places.contains(&name.as_str()) {
+            notes.problem(&at("ids"), format!("`{name}` has no place in `family`"));
+        }
+    }
+    for (key, place) in payload.stray_places() {
+        notes.problem(
+            &at(key),
+            format!("{{{place}}} has no place in `family`: two payloads would share one key"),
+        );
+    }
+    for part in &payload.parts {
+        if let PartSource::Sum { of, .. } = &part.source
+            && !payload
+                .parts
+                .iter()
+                .any(|other| other.name == *of && matches!(other.source, PartSource::List { .. }))
+        {
+            notes.problem(
+                &at("parts"),
+                format!("there is no listed part `{of}` to sum"),
+            );
+        }
     }
 }
 

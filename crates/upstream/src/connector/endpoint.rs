@@ -4,7 +4,7 @@ use super::reader::Table;
 use super::template::Template;
 
 /// A path below the base URL with a fixed query: `sale?ID={id}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// The path, without a leading slash.
     pub path: Template,
@@ -19,12 +19,32 @@ impl Endpoint {
         Endpoint::parse(table, key, &text, with_id)
     }
 
-    pub(super) fn parse(
-        table: &Table<'_>,
-        key: &str,
-        text: &str,
-        with_id: bool,
-    ) -> Option<Endpoint> {
+    /// Reads the endpoint at `key`, whatever places it has: they are checked elsewhere.
+    pub(super) fn read_open(table: &Table<'_>, key: &'static str) -> Option<Endpoint> {
+        let text = table.text(key)?;
+        Endpoint::parse_open(table, key, &text)
+    }
+
+    fn parse(table: &Table<'_>, key: &str, text: &str, with_id: bool) -> Option<Endpoint> {
+        let endpoint = Endpoint::parse_open(table, key, text)?;
+        let places: Vec<&str> = endpoint.places().collect();
+        if let Some(other) = places.iter().find(|place| **place != "id" || !with_id) {
+            let allowed = if with_id { "only {id}" } else { "no place" };
+            table.problem(
+                key,
+                format!("`{{{other}}}` has no meaning here: {allowed} is allowed"),
+            );
+        } else if with_id && places.is_empty() {
+            table.problem(
+                key,
+                format!("`{text}` must say where the record's id goes: {{id}}"),
+            );
+        }
+        Some(endpoint)
+    }
+
+    /// Reads an endpoint, whatever places it has.
+    pub(super) fn parse_open(table: &Table<'_>, key: &str, text: &str) -> Option<Endpoint> {
         if text.contains("://")
             || text.contains('#')
             || text.split(['/', '?']).any(|part| part == "..")
@@ -49,30 +69,11 @@ impl Endpoint {
                 query: query?,
             })
         };
-        let endpoint = match read() {
-            Ok(endpoint) => endpoint,
-            Err(message) => {
-                table.problem(key, message);
-                return None;
-            }
-        };
-        let places: Vec<&str> = endpoint.places().collect();
-        if let Some(other) = places.iter().find(|place| **place != "id" || !with_id) {
-            let allowed = if with_id { "only {id}" } else { "no place" };
-            table.problem(
-                key,
-                format!("`{{{other}}}` has no meaning here: {allowed} is allowed"),
-            );
-        } else if with_id && places.is_empty() {
-            table.problem(
-                key,
-                format!("`{text}` must say where the record's id goes: {{id}}"),
-            );
-        }
-        Some(endpoint)
+        read().map_err(|message| table.problem(key, message)).ok()
     }
 
-    fn places(&self) -> impl Iterator<Item = &str> {
+    /// The names of the places in path and query.
+    pub(super) fn places(&self) -> impl Iterator<Item = &str> {
         self.path
             .places()
             .chain(self.query.iter().flat_map(|(_, value)| value.places()))

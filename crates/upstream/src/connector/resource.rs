@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::feed::{Changes, Reconcile};
 use super::paging::Paging;
 use super::reader::Table;
+use super::template::Template;
 use crate::field_path::FieldPath;
 
 /// One kind of record and how to get at it.
@@ -57,8 +58,25 @@ pub struct Resource {
     pub indexes: Vec<FieldPath>,
     /// Values that freshness rules ask for, by name.
     pub signals: BTreeMap<String, FieldPath>,
+    /// Signals that another record knows: of those that the record itself does not say.
+    pub lookups: Vec<Lookup>,
     /// The table of `[ttl]` that says how fresh a record should be.
     pub ttl: Option<String>,
+    /// The key family of the record's hot value, `opp:cw-data:{id}`; absent: one made of the resource's name.
+    pub family: Option<Template>,
+}
+
+/// A signal that stands in another record: that a deal is closed is known by its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The signal's name.
+    pub name: String,
+    /// The resource of the other record.
+    pub of: String,
+    /// Where this record names the other one's id.
+    pub by: FieldPath,
+    /// Where the other record says the value.
+    pub at: FieldPath,
 }
 
 /// In which order a listing comes.
@@ -156,7 +174,67 @@ impl Resource {
                 .filter_map(|text| table.parse_path("indexes", text))
                 .collect(),
             signals: read_signals(table),
+            lookups: table.tables("lookups").iter().map(Lookup::read).collect(),
             ttl: table.text("ttl"),
+            family: table.text("family").map(|text| read_family(table, &text)),
+        }
+    }
+}
+
+impl Resource {
+    /// A listing that is a part of a payload: only what following it takes.
+    pub(crate) fn part(name: &str, list: Endpoint, key: FieldPath, paging: Paging) -> Resource {
+        Resource {
+            name: name.to_owned(),
+            title: String::new(),
+            list: Some(list),
+            records_at: None,
+            get: None,
+            get_at: None,
+            key: vec![key],
+            key_lower: false,
+            modified_at: None,
+            order: Order::Unknown,
+            paging,
+            params: Vec::new(),
+            changes: None,
+            full: None,
+            reconcile: None,
+            of: None,
+            of_at: None,
+            when: Vec::new(),
+            unless: Vec::new(),
+            refresh: None,
+            indexes: Vec::new(),
+            signals: BTreeMap::new(),
+            lookups: Vec::new(),
+            ttl: None,
+            family: None,
+        }
+    }
+}
+
+impl Lookup {
+    fn read(table: &Table<'_>) -> Lookup {
+        Lookup {
+            name: table.need_name("name"),
+            of: table.need_text("of"),
+            by: table.need_path("by"),
+            at: table.need_path("at"),
+        }
+    }
+}
+
+fn read_family(table: &Table<'_>, text: &str) -> Template {
+    match Template::parse(text) {
+        Ok(template) if template.places().eq(["id"]) => template,
+        Ok(template) => {
+            table.problem("family", "must have the place {id} once and no other");
+            template
+        }
+        Err(message) => {
+            table.problem("family", message);
+            Template::fixed(text)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A text with `{names}` to be filled in. No logic, no nesting.
 
 /// A text with places for values: `/sales/opportunities/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     text: String,
     parts: Vec<Part>,

@@ -67,8 +67,8 @@ fn unknown_keys_are_named_with_the_closest_allowed_one() {
     let unknown = LEAST.replace("list = \"sales\"", "lsit = \"sales\"\nmodifed_at = \"x\"");
     insta::assert_snapshot!(problems(&unknown), @r#"
     x.toml:8: `resource.sale.list`: is missing: give `list`, or `get` with `of`
-    x.toml:10: `resource.sale.lsit`: unknown key `lsit`; did you mean `list`? Allowed here: changes, full, get, get_at, indexes, key, key_case, list, modified_at, name, of, of_at, order, page_size, paging, params, reconcile, records_at, signals, title, ttl, unless, when
-    x.toml:11: `resource.sale.modifed_at`: unknown key `modifed_at`; did you mean `modified_at`? Allowed here: changes, full, get, get_at, indexes, key, key_case, list, modified_at, name, of, of_at, order, page_size, paging, params, reconcile, records_at, signals, title, ttl, unless, when
+    x.toml:10: `resource.sale.lsit`: unknown key `lsit`; did you mean `list`? Allowed here: changes, family, full, get, get_at, indexes, key, key_case, list, lookups, modified_at, name, of, of_at, order, page_size, paging, params, reconcile, records_at, signals, title, ttl, unless, when
+    x.toml:11: `resource.sale.modifed_at`: unknown key `modifed_at`; did you mean `modified_at`? Allowed here: changes, family, full, get, get_at, indexes, key, key_case, list, lookups, modified_at, name, of, of_at, order, page_size, paging, params, reconcile, records_at, signals, title, ttl, unless, when
     "#);
 }
 
@@ -145,8 +145,9 @@ primary = [{ ttl = "5m" }]
     x.toml:15: `resource.detail.of`: there is no resource `sal`; did you mean `sale`?
     x.toml:19: `view.sale.name`: a resource is called `sale` already
     x.toml:20: `view.sale.of`: there is no resource `slae`; did you mean `sale`?
+    x.toml:22: `payload.notes.parts`: {id} has no place in `family`: two payloads would share one key
     x.toml:24: `payload.notes.of`: there is no resource `nobody`
-    x.toml:25: `payload.notes.family`: must contain {id}
+    x.toml:25: `payload.notes.family`: must say whose it is, as in {id}
     x.toml:28: `ttl.primary`: is named by no resource and no payload
     "#);
 }
@@ -325,7 +326,10 @@ warm = true
 name = "opportunity_products"
 family = "opp:products:{id}"
 of = "opportunity"
-parts = { forecast = "/sales/opportunities/{id}/forecast", products = "/procurement/products?conditions=opportunity/id={id}" }
+parts = [
+  { name = "forecast", get = "/sales/opportunities/{id}/forecast" },
+  { name = "products", list = "/procurement/products?conditions=opportunity/id={id}" },
+]
 ttl = "sub_resource"
 [ttl]
 primary = [{ when = "closed", ttl = "5m" }, { ttl = "30s" }]
@@ -346,7 +350,7 @@ sub_resource = [
     let parts: Vec<_> = connector.payloads[1]
         .parts
         .iter()
-        .map(|(key, _)| key.as_str())
+        .map(|part| part.name.as_str())
         .collect();
     assert_eq!(parts, ["forecast", "products"]);
     assert_eq!(connector.ttl["sub_resource"][0].ttl, None);
@@ -367,6 +371,8 @@ fn every_key_of_the_vocabulary_stands_in_the_reference_page() {
         include_str!("errors.rs"),
         include_str!("paging.rs"),
         include_str!("payload.rs"),
+        include_str!("ttl.rs"),
+        include_str!("write.rs"),
         include_str!("resource.rs"),
         include_str!("endpoint.rs"),
         include_str!("feed.rs"),
@@ -395,6 +401,83 @@ fn every_key_of_the_vocabulary_stands_in_the_reference_page() {
         unsaid.is_empty(),
         "docs/connectors.md does not explain {unsaid:?}"
     );
+}
+
+#[test]
+fn what_makes_up_and_writes_a_payload_is_checked() {
+    let text = r#"[[resource.lookups]]
+name = "closed"
+of = "stat"
+by = "status.id"
+at = "closedFlag"
+[[payload]]
+name = "sale_stock"
+family = "sale:stock:{company}:{bin}"
+of = "sale"
+ids = { company = "company.id", site = "site.id" }
+parts = [
+  { name = "item", record = true, get = "items/{company}" },
+  { name = "bins", list = "bins/{id}" },
+  { name = "total", sum = "item.onHand" },
+  { name = "nothing" },
+]
+writes = [
+  { name = "create", call = "POST notes/{item}" },
+  { name = "update", call = "notes/{company}" },
+  { name = "delete", call = "DELETE notes/{item}", order_at = "n" },
+]
+"#;
+    insta::assert_snapshot!(with(text), @r"
+    x.toml:14: `resource.sale.lookups.closed.of`: there is no resource `stat`
+    x.toml:19: `payload.sale_stock.family`: {bin} is neither {id} nor in `ids`
+    x.toml:21: `payload.sale_stock.ids`: `site` has no place in `family`
+    x.toml:22: `payload.sale_stock.parts`: there is no listed part `item` to sum
+    x.toml:22: `payload.sale_stock.parts`: {id} has no place in `family`: two payloads would share one key
+    x.toml:23: `payload.sale_stock.parts.item.name`: has several sources: give one of them
+    x.toml:26: `payload.sale_stock.parts.nothing.get`: is missing: give `get`, `list`, `record`, `row` or `sum`
+    x.toml:29: `payload.sale_stock.writes.create.call`: must not say {item} to create
+    x.toml:30: `payload.sale_stock.writes.update.call`: must begin with POST, PUT, PATCH or DELETE, as in `POST notes`
+    x.toml:30: `payload.sale_stock.writes.update.call`: must say {item} to update
+    x.toml:31: `payload.sale_stock.writes.delete.order_at`: belongs to `resequence`, and to it alone
+    ");
+}
+
+#[test]
+fn b12_to_b20_the_families_of_connectwise_are_the_eight_that_are_required() {
+    let text = include_str!("../../../../connectors/connectwise.toml");
+    let connector = Connector::parse("connectwise.toml", text).unwrap();
+    let rows = connector.resources.iter().filter_map(|r| {
+        Some((
+            r.family.as_ref()?.as_str(),
+            r.ttl.as_deref(),
+            r.name.as_str(),
+            false,
+        ))
+    });
+    let payloads = connector
+        .payloads
+        .iter()
+        .map(|p| (p.family.as_str(), p.ttl.as_deref(), p.short_name(), p.warm));
+    let families: Vec<String> = rows
+        .chain(payloads)
+        .map(|(family, ttl, name, warm)| {
+            format!(
+                "{family} by {}: {name}{}",
+                ttl.unwrap(),
+                if warm { ", warmed" } else { "" }
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(families.join("\n"), @r"
+    opp:cw-data:{id} by primary: opportunity
+    opp:activities:{id} by primary: activities, warmed
+    opp:notes:{id} by sub_resource: notes, warmed
+    opp:contacts:{id} by sub_resource: contacts, warmed
+    opp:products:{id} by products: products, warmed
+    opp:company-cw:{company} by primary: company, warmed
+    opp:site:{company}:{site} by site: site
+    catalog:item:cw:{id} by catalog: stock
+    ");
 }
 
 mod noise {

@@ -13,7 +13,7 @@ pub struct View {
     /// The resource it flattens.
     pub of: String,
     /// The arrays that are unrolled, outermost first: one row per element of the innermost. Each path starts in an
-    /// element of the one before. Empty: one row per record.
+    /// element of the one before; a record that is itself an array has an empty path. None: one row per record.
     pub each: Vec<FieldPath>,
     /// Where the record says in which currency its money columns are; absent: in the instance's own.
     pub currency: Option<FieldPath>,
@@ -67,7 +67,10 @@ impl View {
             .texts("each")
             .unwrap_or_default()
             .iter()
-            .filter_map(|text| table.parse_path("each", text))
+            .filter_map(|text| match text.as_str() {
+                "." => Some(FieldPath::whole()),
+                path => table.parse_path("each", path),
+            })
             .collect();
         if each.len() > LEVELS_MAX {
             table.problem(
