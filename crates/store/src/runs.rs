@@ -170,7 +170,8 @@ impl Store {
             "UPDATE millpond.run SET pages = pages + $2, calls = calls + $3, seen = seen + $4, \
                inserted = inserted + $5, updated = updated + $6, deleted = deleted + $7, failed = failed + $8, \
                quarantined = quarantined + $9, expected = coalesce($10, expected), \
-               beat_at = clock_timestamp() WHERE id = $1",
+               beat_at = clock_timestamp() \
+             WHERE id = $1 AND set_config('synchronous_commit', 'off', true) = 'off'",
         )
         .bind(run)
         .bind(counts.pages)

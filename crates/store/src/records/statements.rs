@@ -3,51 +3,57 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff_sqlx::ToSqlx;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{Incoming, Lease, PageOutcome, PageWrite, jsonb::Jsonb};
 
 type Answer<T> = Result<T, sqlx::Error>;
 
-/// What the mirror holds of a record, as far as comparing needs it.
-pub(super) struct Known {
-    pub hash: Vec<u8>,
-    pub deleted: bool,
+/// How the mirror differs from a record of the page.
+pub(super) enum Differs {
+    /// It does not have the record.
+    IsNew,
+    /// It has another body, or the record counts as deleted.
+    IsHeld,
 }
 
-pub(super) async fn hashes(
+/// The records that the mirror does not hold as they are, by id. The others need no answer: of a page that upstream
+/// says again word for word nothing comes back.
+pub(super) async fn differing(
     tx: &mut PgConnection,
     page: &PageWrite<'_>,
     records: &[Incoming],
-) -> Answer<HashMap<String, Known>> {
+) -> Answer<HashMap<String, Differs>> {
     if records.is_empty() {
         return Ok(HashMap::new());
     }
     let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
+    let hashes: Vec<&[u8]> = records.iter().map(|r| &r.hash[..]).collect();
     let statement = format!(
         // One look-up per id, whatever the planner believes about a table that it has not yet analysed.
-        "SELECT r.* FROM unnest($2::text[]) i (id) CROSS JOIN LATERAL ( \
-           SELECT id, hash, deleted_at IS NOT NULL FROM {} \
-           WHERE resource = '{}' AND instance = $1 AND id = i.id LIMIT 1) r",
+        "SELECT i.id, r.hash IS NULL FROM unnest($2::text[], $3::bytea[]) i (id, hash) LEFT JOIN LATERAL ( \
+           SELECT hash, deleted_at FROM {} WHERE resource = '{}' AND instance = $1 AND id = i.id LIMIT 1) r ON true \
+         WHERE r.hash IS NULL OR r.hash <> i.hash OR r.deleted_at IS NOT NULL",
         page.resource.sql(),
         page.resource,
     );
-    let rows = sqlx::query(AssertSqlSafe(statement))
+    let rows: Vec<(String, bool)> = sqlx::query_as(AssertSqlSafe(statement))
         .bind(page.instance)
         .bind(ids)
+        .bind(hashes)
         .fetch_all(tx)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok((
-                row.try_get(0)?,
-                Known {
-                    hash: row.try_get(1)?,
-                    deleted: row.try_get(2)?,
-                },
-            ))
-        })
-        .collect()
+    let differs = |is_new| {
+        if is_new {
+            Differs::IsNew
+        } else {
+            Differs::IsHeld
+        }
+    };
+    Ok(rows
+        .into_iter()
+        .map(|(id, is_new)| (id, differs(is_new)))
+        .collect())
 }
 
 /// Says that a page of this resource and instance is being written, beside others or alone. Two pages that insert
@@ -258,11 +264,18 @@ pub(super) async fn move_progress(
     tx: &mut PgConnection,
     lease: &Lease,
     progress: &serde_json::Value,
+    can_be_read_again: bool,
 ) -> Answer<bool> {
-    let held = sqlx::query(
+    // Whether the commit waits for the disk is settled when it comes: one round trip less.
+    let commit = if can_be_read_again {
+        "AND set_config('synchronous_commit', 'off', true) = 'off'"
+    } else {
+        ""
+    };
+    let held = sqlx::query(AssertSqlSafe(format!(
         "UPDATE millpond.job SET progress = $5 \
-         WHERE instance = $1 AND resource = $2 AND kind = $3 AND lease_token = $4",
-    )
+         WHERE instance = $1 AND resource = $2 AND kind = $3 AND lease_token = $4 {commit}",
+    )))
     .bind(&lease.instance)
     .bind(lease.resource.as_str())
     .bind(&lease.kind)

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use sqlx::{Connection, PgConnection};
 
-use super::{ID_BYTES_MAX, Incoming, PageWrite, Refused, copy, statements};
+use super::{
+    ID_BYTES_MAX, Incoming, PageWrite, Refused, copy,
+    statements::{self, Differs},
+};
 use crate::{
     Store, StoreError,
     error::{For, Result, sqlstate},
@@ -200,26 +203,18 @@ async fn write_piece(
         // Others were in the way: now nobody is.
         statements::lock_pages(&mut tx, page, false).await?;
     }
-    if page.likely_new && page.progress.is_some() {
-        // A crash of the server may take the last of these pages, and with each the progress beyond it: they are
-        // then read again. The run's end is written with a sync, and everything before it with that.
-        sqlx::query("SET LOCAL synchronous_commit = off")
-            .execute(&mut *tx)
-            .await?;
-    }
     let copies = attempt == 1 && records.len() >= COPY_RECORDS_MIN;
-    let known = if page.likely_new && copies {
-        HashMap::new()
+    let (mut new, mut different) = (Vec::new(), Vec::new());
+    if page.likely_new && copies {
+        new.extend(records);
     } else {
-        statements::hashes(&mut tx, page, records).await?
-    };
-    let mut new = Vec::new();
-    let mut different = Vec::new();
-    for record in records {
-        match known.get(record.id.as_str()) {
-            None => new.push(record),
-            Some(known) if known.deleted || known.hash != record.hash => different.push(record),
-            Some(_) => outcome.unchanged += 1,
+        let differing = statements::differing(&mut tx, page, records).await?;
+        for record in records {
+            match differing.get(record.id.as_str()) {
+                None => outcome.unchanged += 1,
+                Some(Differs::IsNew) => new.push(record),
+                Some(Differs::IsHeld) => different.push(record),
+            }
         }
     }
 
@@ -251,10 +246,13 @@ async fn write_piece(
     }
     if is_last {
         statements::settle_fetches(&mut tx, page).await?;
-        if let Some((lease, progress)) = &page.progress
-            && !statements::move_progress(&mut tx, lease, progress).await?
-        {
-            return Err(Obstacle::Failed(lease.lost()));
+        if let Some((lease, progress)) = &page.progress {
+            // A crash of the server may take the last of these pages, and with each the progress beyond it: they are
+            // then read again. The run's end is written with a sync, and everything before it with that.
+            let can_be_read_again = page.likely_new || outcome.changed() == 0;
+            if !statements::move_progress(&mut tx, lease, progress, can_be_read_again).await? {
+                return Err(Obstacle::Failed(lease.lost()));
+            }
         }
     }
     tx.commit().await?;
