@@ -4,6 +4,7 @@
 //! processes may work on one database.
 
 mod account;
+pub mod batch;
 mod details;
 mod error;
 mod gate;
