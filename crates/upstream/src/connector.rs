@@ -15,9 +15,11 @@ mod paging;
 mod payload;
 mod reader;
 mod resource;
+mod sweep;
 mod template;
 mod ttl;
 mod view;
+mod watch;
 mod write;
 
 use std::collections::BTreeMap;
@@ -32,9 +34,11 @@ pub use limits::Limits;
 pub use paging::{Paging, PagingKind, TotalAt};
 pub use payload::{Part, PartSource, Payload};
 pub use resource::{Lookup, Order, Resource};
+pub use sweep::Sweep;
 pub use template::Template;
 pub use ttl::TtlRule;
 pub use view::{Column, ColumnType, View};
+pub use watch::Watch;
 pub use write::{Write, WriteVerb};
 
 /// One kind of upstream API.
@@ -56,6 +60,10 @@ pub struct Connector {
     pub resources: Vec<Arc<Resource>>,
     /// What is fetched per parent record and kept hot.
     pub payloads: Vec<Arc<Payload>>,
+    /// Which hot values are looked after.
+    pub sweeps: Vec<Arc<Sweep>>,
+    /// Listings that tell of other records.
+    pub watches: Vec<Arc<Watch>>,
     /// The flattening views.
     pub views: Vec<View>,
     /// Tables of freshness rules by name; evaluated elsewhere.
@@ -91,6 +99,16 @@ impl Connector {
                     .tables("payload")
                     .iter()
                     .map(|table| Arc::new(Payload::read(table, &default_paging)))
+                    .collect(),
+                sweeps: root
+                    .tables("sweep")
+                    .iter()
+                    .map(|table| Arc::new(Sweep::read(table)))
+                    .collect(),
+                watches: root
+                    .tables("watch")
+                    .iter()
+                    .map(|table| Arc::new(Watch::read(table)))
                     .collect(),
                 views: root.tables("view").iter().map(View::read).collect(),
                 ttl,

@@ -1,5 +1,7 @@
 //! What must hold between the parts of a connector file.
 
+mod jobs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Connector;
@@ -26,6 +28,7 @@ pub(super) fn check(connector: &Connector, notes: &Notes) {
     }
     check_names(connector, notes);
     check_references(connector, notes);
+    jobs::check(connector, notes);
     check_parents(connector, notes);
 }
 
@@ -46,6 +49,7 @@ fn check_names(connector: &Connector, notes: &Notes) {
     for (what, name) in resources
         .chain(payloads)
         .chain(views)
+        .chain(jobs::names(connector))
         .filter(|(_, name)| !name.is_empty())
     {
         // Two of one kind were noticed while reading.

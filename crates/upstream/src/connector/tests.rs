@@ -499,3 +499,66 @@ mod noise {
         }
     }
 }
+
+const SWEPT: &str = r#"
+name = "desk"
+base_url = "https://api.example.com"
+[auth]
+kind = "bearer"
+token = "{t}"
+[limits]
+calls_per_minute = 60
+[[resource]]
+name = "deal"
+list = "deals"
+key = "id"
+[[payload]]
+name = "deal_notes"
+family = "deal:notes:{id}"
+of = "deal"
+list = "deals/{id}/notes"
+warm = true
+"#;
+
+#[test]
+fn sweeps_and_watches_say_what_is_looked_after() {
+    let text = format!(
+        "{SWEPT}[[sweep]]\nname = \"deals\"\nof = \"deal\"\nevery = \"20m\"\n\
+         only_when = {{ deal_notes = \"!closed\" }}\n\
+         [[watch]]\nname = \"moves\"\nof = \"deal\"\nevery = \"60s\"\nlines_at = \"lines\"\nitem = \"item.id\"\n\
+         totals = [\"on_hand\", \"moved\"]\npayload = \"deal_notes\"\n"
+    );
+    let connector = Connector::parse("desk.toml", &text).unwrap();
+    let sweep = &connector.sweeps[0];
+    assert_eq!(
+        (sweep.every.as_secs(), sweep.at_start, sweep.all),
+        (1200, true, false)
+    );
+    let watch = &connector.watches[0];
+    assert_eq!((watch.per_cycle_max, watch.cooldown.as_secs()), (50, 600));
+    assert_eq!(watch.totals.len(), 2);
+}
+
+#[test]
+fn b86_wrong_sweeps_and_watches_are_told_with_their_line() {
+    let text = format!(
+        "{SWEPT}[[sweep]]\nname = \"deal\"\nof = \"dael\"\nevery = \"0s\"\npayloads = [\"deal_note\"]\n\
+         [[watch]]\nname = \"moves\"\nof = \"deal\"\nevery = \"-5s\"\nitem = \"id\"\ntotals = []\n\
+         payload = \"deal_notes\"\nper_cycle_max = 0\ncooldown = \"soon\"\n"
+    );
+    let told = Connector::parse("desk.toml", &text)
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "`sweep.deal.name`: a resource is called `deal` already",
+        "`sweep.deal.of`: there is no resource `dael`; did you mean `deal`?",
+        "`sweep.deal.every`: must be more than 0",
+        "`sweep.deal.payloads`: there is no such payload `deal_note`",
+        "`watch.moves.every`",
+        "`watch.moves.totals`: is missing",
+        "`watch.moves.per_cycle_max`: 0 is out of bounds: 1 to 10000",
+        "`watch.moves.cooldown`",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+}
