@@ -9,7 +9,10 @@ const TASK: Duration = Duration::from_millis(230);
 
 /// When each task began and ended, on tokio's clock.
 #[derive(Clone, Default)]
-struct Tape(Arc<Mutex<Vec<(Instant, Option<Instant>)>>>);
+struct Tape(Arc<Mutex<Vec<Span>>>);
+
+/// A call's start, and its end once it has ended.
+type Span = (Instant, Option<Instant>);
 
 impl Tape {
     async fn call(self, takes: Duration) -> Result<(), String> {
@@ -23,7 +26,7 @@ impl Tape {
         Ok(())
     }
 
-    fn calls(&self) -> Vec<(Instant, Option<Instant>)> {
+    fn calls(&self) -> Vec<Span> {
         self.0.lock().unwrap().clone()
     }
 
@@ -31,7 +34,7 @@ impl Tape {
     fn in_flight_max(&self) -> usize {
         let calls = self.calls();
         let at = |moment: Instant| {
-            let under_way = |(began, ended): &&(Instant, Option<Instant>)| {
+            let under_way = |(began, ended): &&Span| {
                 *began <= moment && ended.is_none_or(|ended| ended > moment)
             };
             calls.iter().filter(under_way).count()
@@ -191,6 +194,6 @@ impl<F: FnOnce() -> W, W: Future> HasNotBegun<(Callable, W)> for F {}
 /// If a handle of a running task could be put on the list, this would not compile: there would be two `YES`.
 #[test]
 fn b85_a_running_tasks_handle_cannot_be_put_on_the_list() {
-    assert!(<tokio::task::JoinHandle<Result<(), String>> as HasNotBegun<_>>::YES);
-    assert!(<BoxFuture<'static, Result<(), String>> as HasNotBegun<_>>::YES);
+    const { assert!(<tokio::task::JoinHandle<Result<(), String>> as HasNotBegun<_>>::YES) };
+    const { assert!(<BoxFuture<'static, Result<(), String>> as HasNotBegun<_>>::YES) };
 }
