@@ -48,3 +48,9 @@ bench-query: ## ask 250,000 sales and a million documents
 	@scripts/setup demo
 	cargo build --release --locked -p bench
 	$(TARGET_DIR)/release/bench query $(BENCH_ARGS)
+
+.PHONY: bench-changes
+bench-changes: ## change 10 of 51,000 sales and count the calls that bring them in
+	@scripts/setup demo
+	cargo build --release --locked -p bench
+	$(TARGET_DIR)/release/bench changes $(BENCH_ARGS)

@@ -1,6 +1,7 @@
 //! Benchmarks. Each ends with lines `result NAME VALUE UNIT`.
 
 mod bulk;
+mod changes_bench;
 mod measure;
 mod mirror_bench;
 mod query_bench;
@@ -18,6 +19,8 @@ struct Arguments {
 enum Bench {
     /// Mirror records of about 1 KB, beside `psql \copy` into an identical table and a plain fetch of all pages.
     Mirror(mirror_bench::Options),
+    /// Change a few of many sales of a simulated Cin7 Core, and count the calls that bring them in.
+    Changes(changes_bench::Options),
     /// Ask a large mirror: the question that the API cannot answer, point reads, searches.
     Query(query_bench::Options),
     /// Serve generated records (used by `mirror`, in a process of its own).
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         match arguments.bench {
             Bench::Mirror(options) => mirror_bench::run(options).await,
+            Bench::Changes(options) => changes_bench::run(options).await,
             Bench::Query(options) => query_bench::run(options).await,
             Bench::Serve(options) => bulk::serve(options).await,
             Bench::Sync(options) => mirror_bench::sync(options).await,
