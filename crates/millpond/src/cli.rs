@@ -6,6 +6,8 @@ mod connections;
 mod connector;
 mod demo;
 mod events;
+mod init;
+mod keys;
 mod orders;
 mod page;
 mod records;
@@ -15,6 +17,7 @@ pub(crate) mod serve;
 mod simulate;
 mod sql;
 pub(crate) mod sync;
+mod tenants;
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 
@@ -72,6 +75,13 @@ enum Command {
     Quarantine(runs::Quarantine),
     Changes(changes::Changes),
     Events(events::Events),
+    Init(init::Init),
+    #[command(subcommand)]
+    Tenants(tenants::Tenants),
+    #[command(subcommand)]
+    Projects(tenants::Projects),
+    #[command(subcommand)]
+    Keys(keys::Keys),
     #[command(subcommand)]
     Connections(connections::Connections),
     #[command(subcommand)]
@@ -155,6 +165,10 @@ impl Command {
             Self::Quarantine(quarantine) => quarantine.run(context).await,
             Self::Changes(changes) => changes.run(context).await,
             Self::Events(events) => events.run(context).await,
+            Self::Init(init) => init.run(context).await,
+            Self::Tenants(tenants) => tenants.run(context).await,
+            Self::Projects(projects) => projects.run(context).await,
+            Self::Keys(keys) => keys.run(context).await,
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),

@@ -1,15 +1,20 @@
 //! The HTTP API: what can be asked of a mirror over the network.
 
+mod caller;
+pub mod declared;
 pub mod error;
 mod events;
 pub mod guard;
 mod journal;
+mod keys;
 pub mod metrics;
+mod projects;
 mod query;
 mod records;
 mod router;
 mod sql;
 mod state;
+mod tenants;
 
 use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,7 +29,7 @@ use store::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::{access::Access, config::Config};
 
 pub use self::router::{ROUTES, router};
 use self::{error::ApiError, guard::ApiKeys};
@@ -41,7 +46,7 @@ struct Inner {
     /// Or why there is no door for SQL.
     reader: Result<Reader, String>,
     sql_limits: Limits,
-    keys: ApiKeys,
+    access: Access,
     body_bytes_max: usize,
     request_timeout: Duration,
     metrics: PrometheusHandle,
@@ -67,13 +72,15 @@ impl App {
         if let Err(why) = &reader {
             tracing::error!("SQL queries are not answered: {why}");
         }
+        let is_local = config.server.listen.ip().is_loopback();
+        let access = Access::new(mirror.store().clone(), keys, is_local);
         Ok(Self {
             inner: Arc::new(Inner {
                 ear: Ear::new(mirror.store().clone()),
                 mirror,
                 reader,
                 sql_limits: sql_limits(config),
-                keys,
+                access,
                 body_bytes_max: config.server.body_bytes_max,
                 request_timeout: config.server.request_timeout.0,
                 metrics: metrics::start()?,
@@ -109,8 +116,8 @@ impl App {
         self.inner.sql_limits.timeout
     }
 
-    fn keys(&self) -> &ApiKeys {
-        &self.inner.keys
+    fn access(&self) -> &Access {
+        &self.inner.access
     }
 
     fn body_bytes_max(&self) -> usize {

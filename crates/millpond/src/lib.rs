@@ -1,5 +1,6 @@
 //! The binary and its doors: command line, configuration, HTTP API.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod connectors;

@@ -31,6 +31,32 @@ pub enum StoreError {
         /// The job's kind.
         kind: String,
     },
+    /// There is one already.
+    #[error("there is a {what} `{name}` already")]
+    Exists {
+        /// What kind of thing was to be made.
+        what: &'static str,
+        /// The name that was given.
+        name: String,
+    },
+    /// A value that no such thing can have.
+    #[error(
+        "the {what} `{name}` cannot be like that: ids and plans are lower-case letters, digits and hyphens, titles have 1 to 200 characters, cycles are hour, day or month"
+    )]
+    Invalid {
+        /// What kind of thing was to be written.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// There are as many as there may be.
+    #[error("there are {most} {what} already, which is the most")]
+    Full {
+        /// What there are too many of.
+        what: &'static str,
+        /// The bound.
+        most: i64,
+    },
     /// No row has that name.
     #[error("there is no {what} `{name}`")]
     Unknown {
@@ -48,6 +74,14 @@ impl StoreError {
     /// Whether asking again later can help.
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Away { .. })
+    }
+
+    /// Whether a value that was given cannot be kept: a NUL character, a number out of range, a text too long.
+    pub fn is_bad_value(&self) -> bool {
+        let Self::Refused { source, .. } = self else {
+            return false;
+        };
+        sqlstate(source).is_some_and(|code| code.starts_with("22") || code == "23514")
     }
 
     pub(crate) fn from_sqlx(what: &'static str, source: sqlx::Error) -> Self {
@@ -79,6 +113,20 @@ pub(crate) trait For<T> {
 impl<T> For<T> for std::result::Result<T, sqlx::Error> {
     fn to(self, what: &'static str) -> Result<T> {
         self.map_err(|source| StoreError::from_sqlx(what, source))
+    }
+}
+
+/// A row that a check refused, or one that is there already, in the caller's terms.
+pub(crate) fn written<T>(
+    done: std::result::Result<T, sqlx::Error>,
+    what: &'static str,
+    name: &str,
+) -> Result<T> {
+    let name = || name.chars().take(80).collect();
+    match done.as_ref().err().and_then(sqlstate).as_deref() {
+        Some("23505") => Err(StoreError::Exists { what, name: name() }),
+        Some("23514") => Err(StoreError::Invalid { what, name: name() }),
+        _ => done.to("write what was given"),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Store`] is the handle; its methods are grouped by module, each named after what it keeps.
 
+pub mod access;
 pub mod budget;
 pub mod changes;
 mod error;
@@ -9,6 +10,7 @@ pub mod events;
 pub mod gone;
 pub mod instances;
 pub mod jobs;
+pub mod keys;
 mod names;
 pub mod private;
 pub mod quarantine;
@@ -18,6 +20,7 @@ pub mod reader;
 pub mod records;
 pub mod resources;
 pub mod runs;
+pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod watermark;

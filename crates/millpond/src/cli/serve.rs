@@ -43,19 +43,20 @@ impl Serve {
         let mut loaded = context.load()?;
         if let Some(listen) = self.listen {
             loaded.config.server.listen = listen;
-            let is_open = !listen.ip().is_loopback() && loaded.config.server.api_keys.is_empty();
-            if is_open {
-                let message = format!(
-                    "{listen} can be reached by others: name at least one key in `server.api_keys`, or listen on \
-                     127.0.0.1"
-                );
-                return Err(Usage(message).into());
-            }
         }
         let (stop, secrets) = begin(&loaded, context)?;
         let keys = api_keys(&loaded, &secrets)?;
         let listener = http::bind(loaded.config.server.listen).await?;
         let database = Database::open(&loaded, &context.environment).await?;
+        let listen = loaded.config.server.listen;
+        let needs_key = !listen.ip().is_loopback() && keys.is_empty();
+        if needs_key && database.store.key_hasher().await?.is_none() {
+            let message = format!(
+                "{listen} can be reached by others, and there is no key to show: make one with `millpond init`, name \
+                 one in `server.api_keys`, or listen on 127.0.0.1"
+            );
+            return Err(Usage(message).into());
+        }
         let mirror = open_mirror(&loaded, &context.environment, database.store.clone()).await?;
         let worker = (!self.no_sync).then(|| work(&mirror, &loaded, &stop));
         let served = answer(mirror, &loaded, keys, listener, &stop).await;

@@ -74,15 +74,6 @@ impl Notes<'_> {
 fn check_tables(config: &Config, notes: &mut Notes<'_>) {
     let (server, sql) = (&config.server, &config.sql);
     let at = |table: &str, key: &str| Place::of(&[table, key]);
-    if !server.listen.ip().is_loopback() && server.api_keys.is_empty() {
-        notes.add(
-            &at("server", "listen"),
-            format!(
-                "{} can be reached by others: name at least one key in `server.api_keys`, or listen on 127.0.0.1",
-                server.listen
-            ),
-        );
-    }
     notes.within(
         &at("server", "body_bytes_max"),
         server.body_bytes_max,

@@ -11,11 +11,12 @@ use super::{Period, SecretRef};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Address and port. An address that others can reach needs `api_keys`.
+    /// Address and port. An address that others can reach needs keys: `api_keys`, or those of `millpond init`.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// Where the keys are found that callers must present, as `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
-    /// Without any, only this machine may call.
+    /// Where operators' keys are found, presented as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. Keys of
+    /// tenants, and more of operators, are in the database (`millpond keys`). Without any key, only this machine
+    /// may call.
     #[schemars(with = "Vec<String>")]
     pub api_keys: Vec<SecretRef>,
     /// The most bytes of a request's body.

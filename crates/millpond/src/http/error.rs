@@ -81,6 +81,11 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    /// It cannot be done because of how things are.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
     /// The request took too long.
     pub fn timed_out(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message)
@@ -150,6 +155,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unknown { .. } => Self::not_found(error.to_string()),
+            StoreError::Exists { .. } => Self::conflict("exists", error.to_string()),
+            StoreError::Full { .. } => Self::conflict("full", error.to_string()),
+            StoreError::Invalid { .. } => Self::bad_request("bad_value", error.to_string()),
+            _ if error.is_bad_value() => Self::bad_request("bad_value", chain_of(&error)),
             StoreError::Away { .. } => {
                 let mut told =
                     Self::unavailable("database_away", "the database does not answer now");

@@ -3,45 +3,24 @@
 use std::time::Instant;
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use subtle::ConstantTimeEq as _;
-use upstream::Secret;
 
-use super::{App, error::ApiError};
+use super::{
+    App,
+    caller::{self, Caller},
+    declared,
+    error::ApiError,
+};
+pub use crate::access::ApiKeys;
 
 /// The header that carries a request's id, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most letters of an id that a caller brings.
 const REQUEST_ID_MAX: usize = 100;
-
-/// The keys that callers may present. None at all: everybody on this machine may call.
-#[derive(Debug, Clone, Default)]
-pub struct ApiKeys(Vec<Secret>);
-
-impl ApiKeys {
-    /// These keys.
-    pub fn new(keys: Vec<Secret>) -> Self {
-        Self(keys)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `key` is one of them. Takes as long for a wrong key as for a right one.
-    fn admits(&self, key: &[u8]) -> bool {
-        let mut admitted = subtle::Choice::from(0);
-        for known in &self.0 {
-            admitted |= known.expose().as_bytes().ct_eq(key);
-        }
-        admitted.into()
-    }
-}
 
 /// Gives each request an id, logs it, and ends it when it takes too long.
 pub async fn accompany(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -82,30 +61,50 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         })
 }
 
-/// Lets a request through that shows a key; where no keys are configured, one that is meant for this machine.
-pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let keys = app.keys();
-    let headers = request.headers();
-    if keys.is_empty() {
-        // A page in a browser may send requests here under a name that leads to this machine.
-        return match foreign_host(headers) {
-            Some(host) => ApiError::forbidden(format!("`{host}` is not this machine"))
-                .hint("without `server.api_keys` only localhost is answered")
-                .into_response(),
-            None => next.run(request).await,
-        };
+/// Lets a request through whose caller may ask for the route. Without any key, that is everybody on this machine.
+pub async fn admit(
+    State(app): State<App>,
+    route: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let needs = declared::needs(request.method().as_str(), route.as_str());
+    let caller = match caller(&app, request.headers()).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    if let Err(error) = caller::check(&caller, needs) {
+        return error.into_response();
     }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    if let Some(credential) = credential(headers)
+        && let Some(caller) = app.access().caller(credential).await?
+    {
+        return Ok(caller);
+    }
+    if !app.access().is_open().await? {
+        return Err(ApiError::unauthorized());
+    }
+    // A page in a browser may send requests here under a name that leads to this machine.
+    match foreign_host(headers) {
+        Some(host) => Err(ApiError::forbidden(format!("`{host}` is not this machine"))
+            .hint("without any key only localhost is answered")),
+        None => Ok(Caller::operator()),
+    }
+}
+
+fn credential(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().split_at_checked(7))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
         .map(|(_, key)| key);
-    let key = bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes));
-    if key.is_some_and(|key| keys.admits(key.trim_ascii())) {
-        next.run(request).await
-    } else {
-        ApiError::unauthorized().into_response()
-    }
+    let key = bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))?;
+    Some(key.trim_ascii()).filter(|key| !key.is_empty())
 }
 
 fn foreign_host(headers: &HeaderMap) -> Option<String> {

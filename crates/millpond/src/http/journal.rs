@@ -18,7 +18,7 @@ use store::{
     runs::Run,
 };
 
-use super::{App, error::ApiError, query::Params};
+use super::{App, caller::Caller, error::ApiError, query::Params};
 use crate::config::Period;
 
 /// The most rows of a page.
@@ -40,6 +40,7 @@ pub struct RunsView {
 /// `GET /v1/runs`: what the sync jobs did, newest first.
 pub async fn list_runs(
     State(app): State<App>,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<RunsView>, ApiError> {
     let params = Params::read(
@@ -47,7 +48,7 @@ pub async fn list_runs(
         &["instance", "resource", "state", "before", "limit"],
     )?;
     let limit = params.limit("limit", 50, PAGE_MAX)?;
-    let runs = app
+    let mut runs = app
         .store()
         .runs(
             params.one("instance")?.as_deref(),
@@ -59,18 +60,25 @@ pub async fn list_runs(
         .await?;
     let is_full = runs.len() as i64 == limit;
     let next = runs.last().filter(|_| is_full).map(|run| run.id);
+    runs.retain(|run| caller.sees(&run.instance));
     Ok(Json(RunsView { runs, next }))
 }
 
 /// `GET /v1/runs/{id}`: one run.
 pub async fn show_run(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Run>, ApiError> {
-    let id = id
-        .parse()
-        .map_err(|_| ApiError::not_found(format!("there is no run `{id}`")))?;
-    Ok(Json(app.store().load_run(id).await?))
+    let unknown = || ApiError::not_found(format!("there is no run `{id}`"));
+    let run = app
+        .store()
+        .load_run(id.parse().map_err(|_| unknown())?)
+        .await?;
+    if !caller.sees(&run.instance) {
+        return Err(unknown());
+    }
+    Ok(Json(run))
 }
 
 /// What was refused, latest first.
@@ -82,13 +90,15 @@ pub struct QuarantineView {
 /// `GET /v1/quarantine`: records that PostgreSQL cannot hold.
 pub async fn list_quarantine(
     State(app): State<App>,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<QuarantineView>, ApiError> {
     let params = Params::read(query.as_deref(), &["limit"])?;
-    let records = app
+    let mut records = app
         .store()
         .quarantined(params.limit("limit", 50, PAGE_MAX)?)
         .await?;
+    records.retain(|record| caller.sees(&record.instance));
     Ok(Json(QuarantineView { records }))
 }
 
@@ -103,6 +113,7 @@ pub struct ChangesView {
 /// `GET /v1/changes`: the feed. With `Accept: text/event-stream`, as server-sent events that go on.
 pub async fn list_changes(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -119,7 +130,7 @@ pub async fn list_changes(
         _ => params.parsed::<ChangeCursor>("after")?.unwrap_or_default(),
     };
     if wants_events {
-        return Ok(events(app, cursor, limit));
+        return Ok(events(app, caller, cursor, limit));
     }
     let wait = params
         .parsed::<Period>("wait")?
@@ -127,27 +138,43 @@ pub async fn list_changes(
     // The answer must be out before the request's own time is over.
     let wait_max = WAIT_MAX.min(app.request_timeout() * 3 / 4);
     let until = tokio::time::Instant::now() + wait.min(wait_max);
+    let mut cursor = cursor;
     loop {
-        let (changes, next) = app.store().changes_after(cursor, limit).await?;
+        let (mut changes, next) = app.store().changes_after(cursor, limit).await?;
+        let has_more = changes.len() as i64 == limit;
+        changes.retain(|change| caller.sees(&change.instance));
+        cursor = next;
         let over = tokio::time::Instant::now() >= until || app.stop().is_cancelled();
         if !changes.is_empty() || over {
             let next = next.to_string();
             return Ok(Json(ChangesView { changes, next }).into_response());
         }
-        tokio::time::sleep(PAUSE).await;
+        if !has_more {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
 /// Every change from `cursor` on, until the caller or the server goes away.
-fn events(app: App, cursor: ChangeCursor, limit: i64) -> Response {
-    let pages = futures::stream::unfold((app, cursor), move |(app, cursor)| async move {
+fn events(app: App, caller: Caller, cursor: ChangeCursor, limit: i64) -> Response {
+    let begin = (app, caller, cursor);
+    let pages = futures::stream::unfold(begin, move |(app, caller, mut cursor)| async move {
         loop {
             if app.stop().is_cancelled() {
                 return None;
             }
             match app.store().changes_after(cursor, limit).await {
-                Ok((changes, next)) if !changes.is_empty() => return Some((changes, (app, next))),
-                Ok(_) => tokio::time::sleep(PAUSE).await,
+                Ok((mut changes, next)) => {
+                    let is_end = (changes.len() as i64) < limit;
+                    changes.retain(|change| caller.sees(&change.instance));
+                    cursor = next;
+                    if !changes.is_empty() {
+                        return Some((changes, (app, caller, cursor)));
+                    }
+                    if is_end {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a reader of changes is hung up on");
                     return None;

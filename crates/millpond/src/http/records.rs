@@ -14,7 +14,12 @@ use store::{
     read::{Criterion, RecordRow, RecordVersion, Search},
 };
 
-use super::{App, error::ApiError, query::Params};
+use super::{
+    App,
+    caller::{Caller, see_instance},
+    error::ApiError,
+    query::Params,
+};
 use crate::{cli::chain_of, config::Period};
 
 /// Records on a page when the caller does not say.
@@ -36,6 +41,7 @@ pub struct RecordView {
 /// `GET /v1/records/{resource}/{instance}/{id}`: one record, as fresh as asked.
 pub async fn show_record(
     State(app): State<App>,
+    caller: Caller,
     Path((resource, instance, id)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<RecordView>, ApiError> {
@@ -45,6 +51,7 @@ pub async fn show_record(
         max_age: params.parsed::<Period>("max_age")?.map(|age| age.0),
         fresh: params.flag("fresh")?,
     };
+    see_instance(&caller, &instance)?;
     let snapshot = app.store().newest_snapshot().await?;
     let answer = app.mirror().read(&resource, &instance, &id, ask).await?;
     let Some(answer) = answer else {
@@ -64,6 +71,7 @@ pub struct HistoryView {
 /// `GET /v1/records/{resource}/{instance}/{id}/history`: its former versions.
 pub async fn show_history(
     State(app): State<App>,
+    caller: Caller,
     Path((resource, instance, id)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<HistoryView>, ApiError> {
@@ -71,6 +79,7 @@ pub async fn show_history(
     let limit = params.limit("limit", PAGE, PAGE_MAX)?;
     let resource = name(&resource)?;
     app.feed(&resource)?;
+    see_instance(&caller, &instance)?;
     let versions = app
         .store()
         .history(&resource, &instance, &id, limit)
@@ -101,6 +110,7 @@ struct FoundRecord {
 /// `GET /v1/records/{resource}`: records, newest first, page by page.
 pub async fn list_records(
     State(app): State<App>,
+    caller: Caller,
     Path(resource): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<PageView>, ApiError> {
@@ -113,7 +123,7 @@ pub async fn list_records(
         timeout: app.sql_timeout(),
         ..Search::all(name(&resource)?)
     };
-    find(&app, &search).await
+    find(&app, &caller, search).await
 }
 
 const SEARCH_PARAMS: [&str; 8] = [
@@ -130,6 +140,7 @@ const SEARCH_PARAMS: [&str; 8] = [
 /// `GET /v1/search`: records that meet all criteria.
 pub async fn search(
     State(app): State<App>,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<PageView>, ApiError> {
     let params = Params::read(query.as_deref(), &SEARCH_PARAMS)?;
@@ -146,7 +157,7 @@ pub async fn search(
         after: params.one("after")?,
         deleted: params.flag("deleted")?,
     };
-    find(&app, &question.into_search(app.sql_timeout())?).await
+    find(&app, &caller, question.into_search(app.sql_timeout())?).await
 }
 
 /// The body of a search.
@@ -169,10 +180,11 @@ pub struct Question {
 /// `POST /v1/search`: the same, for criteria too long for a URL.
 pub async fn search_by_body(
     State(app): State<App>,
+    caller: Caller,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Result<Json<PageView>, ApiError> {
     let Json(question) = question?;
-    find(&app, &question.into_search(app.sql_timeout())?).await
+    find(&app, &caller, question.into_search(app.sql_timeout())?).await
 }
 
 impl Question {
@@ -204,9 +216,11 @@ impl Question {
     }
 }
 
-async fn find(app: &App, search: &Search) -> Result<Json<PageView>, ApiError> {
+async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<PageView>, ApiError> {
+    search.visible = caller.scope().map(<[String]>::to_vec);
     let feed = app.feed(&search.resource)?;
-    let known = app.mirror().instances();
+    let mut known = app.mirror().instances();
+    known.retain(|name| caller.sees(name));
     if let Some(unknown) = search.instances.iter().find(|name| !known.contains(name)) {
         let message = format!(
             "there is no instance `{unknown}`; there is: {}",
@@ -217,9 +231,9 @@ async fn find(app: &App, search: &Search) -> Result<Json<PageView>, ApiError> {
     let began = Instant::now();
     let page = app
         .store()
-        .search(search, &feed)
+        .search(&search, &feed)
         .await
-        .map_err(|error| refused(search, error))?;
+        .map_err(|error| refused(&search, error))?;
     let snapshot = app.store().newest_snapshot().await?;
     let now = jiff::Timestamp::now();
     let records = page.records.into_iter().map(|record| FoundRecord {

@@ -8,7 +8,10 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use super::{App, error::ApiError, events, guard, journal, metrics, records, sql, state};
+use super::{
+    App, error::ApiError, events, guard, journal, keys, metrics, projects, records, sql, state,
+    tenants,
+};
 
 /// Every route with its method, as `docs/http.md` lists them.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -27,6 +30,18 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/changes"),
     ("GET", "/v1/events"),
     ("GET", "/v1/quarantine"),
+    ("GET", "/v1/principal"),
+    ("GET, POST", "/v1/tenants"),
+    ("GET, PATCH, DELETE", "/v1/tenants/{tenant}"),
+    ("PUT, DELETE", "/v1/tenants/{tenant}/instances/{instance}"),
+    ("GET, POST", "/v1/tenants/{tenant}/projects"),
+    (
+        "GET, PATCH, DELETE",
+        "/v1/tenants/{tenant}/projects/{project}",
+    ),
+    ("GET, POST", "/v1/keys"),
+    ("GET, PATCH, DELETE", "/v1/keys/{key}"),
+    ("POST", "/v1/keys/{key}/rotate"),
 ];
 
 /// The API on `app`.
@@ -54,6 +69,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/changes", get(journal::list_changes))
         .route("/v1/events", get(events::list_events))
         .route("/v1/quarantine", get(journal::list_quarantine))
+        .merge(tenants::routes())
+        .merge(projects::routes())
+        .merge(keys::routes())
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()
         .route("/healthz", get(state::healthz))

@@ -11,7 +11,7 @@ use store::{
     jobs::Job,
 };
 
-use super::{App, error::ApiError};
+use super::{App, caller::Caller, error::ApiError};
 
 /// That the process lives.
 #[derive(Debug, Serialize)]
@@ -46,8 +46,9 @@ pub struct InstancesView {
     instances: Vec<InstanceView>,
     /// The newest snapshot.
     snapshot: i64,
-    /// Records that PostgreSQL could not hold.
-    quarantined: i64,
+    /// Records that PostgreSQL could not hold; only operators are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<i64>,
 }
 
 /// One instance and how its copy is.
@@ -62,7 +63,10 @@ pub struct InstanceView {
 }
 
 /// `GET /v1/instances`: is the mirror fresh, what fails, what happens next.
-pub async fn list_instances(State(app): State<App>) -> Result<Json<InstancesView>, ApiError> {
+pub async fn list_instances(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<InstancesView>, ApiError> {
     let Status {
         mut resources,
         mut connections,
@@ -74,13 +78,14 @@ pub async fn list_instances(State(app): State<App>) -> Result<Json<InstancesView
     let rows = app.store().instances().await?;
     let instances = rows
         .into_iter()
-        .filter(|row| configured.contains(&row.name))
+        .filter(|row| configured.contains(&row.name) && caller.sees(&row.name))
         .map(|row| InstanceView {
             resources: resources
                 .extract_if(.., |r| r.instance == row.name)
                 .collect(),
+            // Where credentials are found is the operators' business.
             connections: connections
-                .extract_if(.., |c| c.instance == row.name)
+                .extract_if(.., |c| c.instance == row.name && caller.scope().is_none())
                 .collect(),
             failing: failing.extract_if(.., |j| j.instance == row.name).collect(),
             instance: row,
@@ -88,16 +93,17 @@ pub async fn list_instances(State(app): State<App>) -> Result<Json<InstancesView
     Ok(Json(InstancesView {
         instances: instances.collect(),
         snapshot,
-        quarantined,
+        quarantined: caller.scope().is_none().then_some(quarantined),
     }))
 }
 
 /// `GET /v1/instances/{instance}`: one of them.
 pub async fn show_instance(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<InstanceView>, ApiError> {
-    let Json(all) = list_instances(State(app)).await?;
+    let Json(all) = list_instances(State(app), caller).await?;
     all.instances
         .into_iter()
         .find(|view| view.instance.name == name)

@@ -85,6 +85,50 @@ async fn sql_that_writes_is_refused_with_what_is_allowed() {
 }
 
 #[tokio::test]
+async fn an_address_that_others_reach_needs_a_key() {
+    let database = TestDatabase::fresh().await;
+    let output = millpond(Some(&database), &["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(code(&output), 2);
+    assert!(said(&output).contains("millpond init"), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn the_first_key_is_printed_once_and_tenants_follow() {
+    let database = TestDatabase::fresh().await;
+    let ask = |args: &[&str]| {
+        let output = millpond(Some(&database), &[&["--json"], args].concat());
+        assert_eq!(code(&output), 0, "{args:?}: {}", said(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let first = ask(&["init"]);
+    assert!(first["credential"].as_str().unwrap().starts_with("mp_"));
+    let again = millpond(Some(&database), &["init"]);
+    assert_eq!(code(&again), 2);
+    ask(&["tenants", "create", "acme", "--limit", "requests=10"]);
+    let tenants = ask(&["tenants", "change", "acme", "--plan", "big"]);
+    assert_eq!(tenants[0]["plan"], "big");
+    assert_eq!(tenants[0]["limits"]["requests"], 10);
+    ask(&["projects", "create", "acme", "web"]);
+    let key = ask(&[
+        "keys",
+        "create",
+        "the site",
+        "--tenant",
+        "acme",
+        "--project",
+        "web",
+        "--role",
+        "user",
+    ]);
+    let id = key["id"].as_str().unwrap();
+    let rotated = ask(&["keys", "rotate", id]);
+    assert_ne!(rotated["credential"], key["credential"]);
+    assert!(ask(&["keys", "revoke", id])["revoked_at"].is_string());
+    assert_eq!(ask(&["keys", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(ask(&["tenants", "delete", "acme"]), serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn unknown_names_are_told() {
     let database = TestDatabase::fresh().await;
     let output = millpond(Some(&database), &["schedule", "run", "nowhere"]);

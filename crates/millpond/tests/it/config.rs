@@ -40,11 +40,6 @@ fn an_unknown_unit_is_named() {
 }
 
 #[test]
-fn an_address_that_others_reach_needs_a_key() {
-    assert_snapshot!(problem("open_to_all_without_key"), @"open_to_all_without_key.toml:2: `server.listen`: 0.0.0.0:7171 can be reached by others: name at least one key in `server.api_keys`, or listen on 127.0.0.1");
-}
-
-#[test]
 fn a_secret_in_the_file_is_refused_and_never_shown() {
     assert_snapshot!(problem("literal_url"), @"literal_url.toml:2: `database.url`: expected where the secret is found, `env:NAME` or `file:PATH`; a secret itself does not belong into configuration (what stands there is not shown)");
     assert_snapshot!(problem("literal_api_key"), @"literal_api_key.toml:2: `server.api_keys`: expected where the secret is found, `env:NAME` or `file:PATH`; a secret itself does not belong into configuration (what stands there is not shown)");

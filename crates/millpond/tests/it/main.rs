@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod access;
 mod commands;
 mod config;
 mod events;

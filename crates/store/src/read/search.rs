@@ -24,6 +24,8 @@ pub struct Search {
     pub resource: ResourceName,
     /// Only these instances; empty: all.
     pub instances: Vec<String>,
+    /// The instances that are there at all for whoever asks; `None`: all.
+    pub visible: Option<Vec<String>>,
     /// Typed criteria.
     pub criteria: Vec<Criterion>,
     /// A body that a match must contain.
@@ -46,6 +48,7 @@ impl Search {
         Self {
             resource,
             instances: Vec::new(),
+            visible: None,
             criteria: Vec::new(),
             contains: None,
             json_path: None,
@@ -132,6 +135,12 @@ fn statement(
         query
             .push(" AND r.instance = ANY(")
             .push_bind(search.instances.clone())
+            .push(")");
+    }
+    if let Some(visible) = &search.visible {
+        query
+            .push(" AND r.instance = ANY(")
+            .push_bind(visible.clone())
             .push(")");
     }
     if let Some(body) = &search.contains {

@@ -1,0 +1,213 @@
+//! Who asks: from a credential to the principal it stands for, and what that principal sees.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use store::{
+    Store, StoreError,
+    access::Told,
+    keys::{CREDENTIAL_BYTES_MAX, KeyHasher, Principal},
+};
+use subtle::ConstantTimeEq as _;
+use upstream::Secret;
+
+/// The keys that configuration names. Whoever shows one is an operator.
+#[derive(Debug, Clone, Default)]
+pub struct ApiKeys(Vec<Secret>);
+
+impl ApiKeys {
+    /// These keys.
+    pub fn new(keys: Vec<Secret>) -> Self {
+        Self(keys)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `key` is one of them. Takes as long for a wrong key as for a right one.
+    fn admits(&self, key: &[u8]) -> bool {
+        let mut admitted = subtle::Choice::from(0);
+        for known in &self.0 {
+            admitted |= known.expose().as_bytes().ct_eq(key);
+        }
+        admitted.into()
+    }
+}
+
+/// Somebody who asks, and what there is for them.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    principal: Principal,
+    /// The instances it sees, sorted; `None`: all.
+    scope: Option<Arc<[String]>>,
+}
+
+impl Caller {
+    /// Whoever runs this Millpond: sees all.
+    pub fn operator() -> Self {
+        Self {
+            principal: Principal::operator(),
+            scope: None,
+        }
+    }
+
+    /// Whom the credential stands for.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The instances it sees, sorted; `None`: all.
+    pub fn scope(&self) -> Option<&[String]> {
+        self.scope.as_deref()
+    }
+
+    /// Whether it sees an instance.
+    pub fn sees(&self, instance: &str) -> bool {
+        self.scope
+            .as_deref()
+            .is_none_or(|scope| scope.iter().any(|name| name == instance))
+    }
+
+    /// Whether it sees a tenant: its own, or an operator any.
+    pub fn sees_tenant(&self, tenant: &str) -> bool {
+        self.principal
+            .tenant
+            .as_deref()
+            .is_none_or(|own| own == tenant)
+    }
+
+    /// Whether it is confined to a project other than this one.
+    pub fn sees_project(&self, tenant: &str, project: &str) -> bool {
+        let own = self.principal.project.as_deref();
+        self.sees_tenant(tenant) && own.is_none_or(|own| own == project)
+    }
+}
+
+/// Finds out who asks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Access {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    configured: ApiKeys,
+    /// Whether only this machine can ask at all.
+    is_local: bool,
+    hasher: RwLock<Option<KeyHasher>>,
+}
+
+impl Access {
+    /// Knows the keys of configuration and of the database. `is_local`: the server listens on this machine alone.
+    pub fn new(store: Store, configured: ApiKeys, is_local: bool) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                configured,
+                is_local,
+                hasher: RwLock::default(),
+            }),
+        }
+    }
+
+    /// Whether everybody on this machine may ask without a key: nobody else can, no key is configured, and none was
+    /// ever made.
+    ///
+    /// # Errors
+    ///
+    /// The database is away.
+    pub async fn is_open(&self) -> Result<bool, StoreError> {
+        let inner = &self.inner;
+        Ok(inner.is_local && inner.configured.is_empty() && self.hasher().await?.is_none())
+    }
+
+    /// Who shows this credential; `None`: nobody who is known.
+    ///
+    /// # Errors
+    ///
+    /// The database is away.
+    pub async fn caller(&self, credential: &[u8]) -> Result<Option<Caller>, StoreError> {
+        if self.inner.configured.admits(credential) {
+            return Ok(Some(Caller::operator()));
+        }
+        if credential.len() > CREDENTIAL_BYTES_MAX {
+            return Ok(None);
+        }
+        let Some(hasher) = self.hasher().await? else {
+            return Ok(None);
+        };
+        let Some(principal) = self.inner.store.principal(&hasher.hash(credential)).await? else {
+            return Ok(None);
+        };
+        let over = principal
+            .expires_at
+            .is_some_and(|at| at <= jiff::Timestamp::now());
+        if over {
+            return Ok(None);
+        }
+        let scope = match &principal.tenant {
+            None => None,
+            Some(tenant) => {
+                let project = principal.project.as_deref();
+                Some(self.scope(tenant, project).await?)
+            }
+        };
+        Ok(Some(Caller { principal, scope }))
+    }
+
+    /// What a tenant, or one of its projects, sees.
+    async fn scope(
+        &self,
+        tenant: &str,
+        project: Option<&str>,
+    ) -> Result<Arc<[String]>, StoreError> {
+        let store = &self.inner.store;
+        let Some(tenant_row) = store.find_tenant(tenant).await? else {
+            return Ok(Arc::default());
+        };
+        let mut instances = tenant_row.instances;
+        if let Some(project) = project {
+            let Some(project) = store.find_project(tenant, project).await? else {
+                return Ok(Arc::default());
+            };
+            if let Some(shown) = project.instances {
+                instances.retain(|name| shown.contains(name));
+            }
+        }
+        instances.sort();
+        Ok(instances.into())
+    }
+
+    /// Waits until every process has heard of a change.
+    ///
+    /// # Errors
+    ///
+    /// The database went away.
+    pub async fn settle(&self, told: Told) -> Result<(), StoreError> {
+        self.inner.store.access_heard(told).await
+    }
+
+    async fn hasher(&self) -> Result<Option<KeyHasher>, StoreError> {
+        let known = self
+            .inner
+            .hasher
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = self.inner.store.key_hasher().await?;
+        if found.is_some() {
+            let mut kept = self
+                .inner
+                .hasher
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            kept.clone_from(&found);
+        }
+        Ok(found)
+    }
+}
