@@ -62,7 +62,9 @@ pub async fn run(options: Options) -> Result<()> {
     if !filled.complete {
         bail!("the first sync did not complete: {filled:?}");
     }
-    let listed = upstream.truth(&account.account_id).ids("sale").len();
+    let listed: i64 = sqlx::query_scalar("SELECT count(*) FROM cin7.sale")
+        .fetch_one(mirror.store().pool())
+        .await?;
     println!(
         "{listed} sales came in with {} calls in {:.0} s",
         upstream.wiretap().len(),
