@@ -6,12 +6,9 @@
 mod action;
 mod admin;
 mod alone;
-mod clock;
 mod data;
-mod faults;
 mod handle;
 mod json;
-mod limiter;
 mod options;
 mod query;
 mod read;
@@ -21,18 +18,18 @@ mod routes;
 mod server;
 mod truth;
 mod webhook;
-mod wire;
-mod wiretap;
 mod world;
 mod write;
 
 pub use alone::{SimulateArgs, run};
-pub use clock::Clock;
-pub use faults::{FaultPlan, FaultRates, Faults};
-pub use options::{Account, EUR_PER_GBP, Latency, Limit, OnHandFalls, Options};
+pub use crate::clock::Clock;
+pub use crate::faults::{FaultPlan, FaultRates, Faults};
+pub use crate::latency::Latency;
+pub use crate::limiter::Limit;
+pub use crate::wiretap::{CALLS_MAX, Call, Wiretap};
+pub use options::{Account, EUR_PER_GBP, OnHandFalls, Options};
 pub use server::Cin7;
 pub use truth::Truth;
-pub use wiretap::{CALLS_MAX, Call, Wiretap};
 
 /// Why the simulator could not start.
 #[derive(Debug, thiserror::Error)]

@@ -6,3 +6,13 @@
 #![recursion_limit = "256"]
 
 pub mod cin7;
+pub mod connectwise;
+
+mod chance;
+mod clock;
+mod doors;
+mod faults;
+mod latency;
+mod limiter;
+mod wire;
+mod wiretap;

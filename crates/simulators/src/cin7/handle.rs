@@ -1,20 +1,19 @@
 //! The way of one call: record, authenticate, limit, misbehave, answer.
 
 use super::admin;
-use super::faults::{Outcome, Strike};
-use super::options::Latency;
+use crate::faults::{Outcome, Strike};
 use super::query::{Cut, Query};
 use super::reply::{Refusal, Reply};
 use super::routes::{self, Route};
 use super::server::Service;
-use super::wire::Wire;
-use super::wiretap::{Call, Wiretap};
+use crate::wire::Wire;
+use crate::wiretap::{Call, Wiretap};
 use super::{read, write};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Longest request body that is read.
 const BODY_MAX: usize = 32 << 20;
@@ -140,7 +139,7 @@ async fn answer(
     below: &str,
     body: &[u8],
 ) -> Option<Reply> {
-    let wait = latency(service.options.latency);
+    let wait = service.options.latency.draw();
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
@@ -246,18 +245,5 @@ fn get(service: &Service, account: usize, route: &'static Route, query: &Query) 
     match read::get(&world, route, query) {
         Ok(document) => Reply::json(200, document.bytes()),
         Err(refusal) => refusal.reply(),
-    }
-}
-
-fn latency(latency: Latency) -> Duration {
-    match latency {
-        Latency::None => Duration::ZERO,
-        Latency::Fixed(wait) => wait,
-        Latency::LogNormal { median } => {
-            // Box-Muller: two uniform numbers make one normal one.
-            let (a, b): (f64, f64) = (rand::random::<f64>().max(1e-12), rand::random());
-            let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();
-            median.mul_f64((0.5 * normal).exp())
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! How a simulated service is set up: its accounts, its limit, and the answers to what the documentation leaves open.
 
+use crate::latency::Latency;
+use crate::limiter::Limit;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use std::time::Duration;
@@ -128,50 +130,6 @@ impl std::fmt::Debug for Account {
             .field("sales_max", &self.sales_max)
             .field("scale", &self.scale)
             .finish()
-    }
-}
-
-/// How many calls a key may make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// Calls that fit into one window.
-    pub calls: u32,
-    /// Length of the window, in real time.
-    pub per: Duration,
-    /// Count the calls of the last `per` at every moment, instead of a window that starts with its first call.
-    pub sliding: bool,
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Limit {
-            calls: 60,
-            per: Duration::from_secs(60),
-            sliding: false,
-        }
-    }
-}
-
-/// How long an answer takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Latency {
-    /// As fast as it can be written.
-    None,
-    /// Always this long.
-    Fixed(Duration),
-    /// Log-normal with this median and sigma 0.5, as seen from clients of the real service (230 ms).
-    LogNormal {
-        /// Half of the answers are faster.
-        median: Duration,
-    },
-}
-
-impl Latency {
-    /// The latency that integrators report: a median of 230 ms with a long tail.
-    pub fn observed() -> Latency {
-        Latency::LogNormal {
-            median: Duration::from_millis(230),
-        }
     }
 }
 

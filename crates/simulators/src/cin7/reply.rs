@@ -57,7 +57,7 @@ impl Reply {
         Reply::text(403, "Incorrect credentials!")
     }
 
-    pub(crate) fn over_limit(limit: super::options::Limit, legacy_503: bool) -> Reply {
+    pub(crate) fn over_limit(limit: crate::limiter::Limit, legacy_503: bool) -> Reply {
         let (calls, secs) = (limit.calls, limit.per.as_secs().max(1));
         let text = format!("You have reached {calls} calls per {secs} seconds API limit.");
         let mut reply = Reply::text(if legacy_503 { 503 } else { 429 }, &text);

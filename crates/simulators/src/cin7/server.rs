@@ -1,14 +1,14 @@
 //! The running simulator: its handle, its accounts, and what tests may do to it.
 
-use super::clock::Clock;
+use crate::clock::Clock;
 use super::data::DataSet;
-use super::faults::Faults;
+use crate::faults::Faults;
 use super::handle;
-use super::limiter::Limiter;
+use crate::limiter::Limiter;
 use super::options::Options;
 use super::truth::Truth;
-use super::wire::{Wire, Wires};
-use super::wiretap::Wiretap;
+use crate::wire::{Wire, Wires};
+use crate::wiretap::Wiretap;
 use super::world::World;
 use super::{Cin7Error, Result};
 use std::net::SocketAddr;

@@ -12,7 +12,8 @@ pub(crate) mod stages;
 pub(crate) mod stock;
 pub(crate) mod stockdoc;
 
-use super::clock::Clock;
+pub(crate) use crate::chance::roll;
+use crate::clock::Clock;
 use super::options::{Account, Options};
 use super::webhook::Hooks;
 use assembly::{Assembly, Disassembly};
@@ -143,16 +144,4 @@ impl World {
 pub(crate) fn id_of(name: &str) -> Uuid {
     const SPACE: Uuid = Uuid::from_u128(0x6d69_6c6c_706f_6e64_6369_6e37_636f_7265);
     Uuid::new_v5(&SPACE, name.as_bytes())
-}
-
-/// A number below `below` that depends on nothing but its arguments.
-pub(crate) fn roll(seed: u64, salt: &str, number: u64, below: u64) -> u64 {
-    let mut x = salt.bytes().fold(seed ^ 0x9e37_79b9_7f4a_7c15, |x, b| {
-        (x ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    x ^= number.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    // The finaliser of SplitMix64.
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)) % below.max(1)
 }

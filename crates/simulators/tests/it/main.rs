@@ -12,6 +12,7 @@ mod faults;
 mod fulfilment;
 mod goods;
 mod lists;
+mod psa;
 mod sales;
 mod transport;
 mod webhooks;

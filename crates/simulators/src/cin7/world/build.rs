@@ -6,7 +6,7 @@ mod sales;
 mod shelves;
 
 use super::{Numbers, World, books, roll, stock::Stock};
-use crate::cin7::clock::Clock;
+use crate::clock::Clock;
 use crate::cin7::data::{DataSet, SourceInvoice, SourceKind};
 use crate::cin7::options::{Account, EUR_PER_GBP, Options};
 use crate::cin7::webhook::Hooks;

@@ -1,9 +1,29 @@
 //! The call limit: so many calls per key and window, nothing carried over.
 
-use super::options::Limit;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How many calls a key may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Calls that fit into one window.
+    pub calls: u32,
+    /// Length of the window, in real time.
+    pub per: Duration,
+    /// Count the calls of the last `per` at every moment, instead of a window that starts with its first call.
+    pub sliding: bool,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit {
+            calls: 60,
+            per: Duration::from_secs(60),
+            sliding: false,
+        }
+    }
+}
 
 /// Counts calls per key. A refused call does not count.
 #[derive(Debug, Default)]

@@ -28,9 +28,16 @@ pub struct FaultPlan {
     pub html_200_every: Option<u64>,
     /// Answer a write with 200 and do nothing.
     pub not_applied_every: Option<u64>,
-    /// Leave every n-th row out of `ref/productavailability`, and out of its total.
+    /// Leave every n-th row out: with Cin7 Core of `ref/productavailability` and its total, with ConnectWise of every
+    /// listing.
     pub rows_missing_every: Option<u64>,
-    /// Insert a sale after every page of a sale list, so that the rows of the next page have moved.
+    /// Never send every n-th webhook or callback. These three count events, not calls.
+    pub drop_event_every: Option<u64>,
+    /// Send every n-th webhook or callback twice.
+    pub duplicate_event_every: Option<u64>,
+    /// Send every n-th webhook or callback so many milliseconds late: later ones overtake it.
+    pub hold_event_every: Option<(u64, u64)>,
+    /// Change the records after every page of a listing, so that the rows of the next page have moved.
     pub page_drift: bool,
     /// Start every page after the first with the last row of the page before.
     pub duplicate_rows: bool,
@@ -85,10 +92,19 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<State>);
 
+/// What happens to one webhook or callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventStrike {
+    pub drop: bool,
+    pub twice: bool,
+    pub hold: Option<Duration>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     plan: FaultPlan,
     calls: u64,
+    events: u64,
     chance: Option<StdRng>,
     struck: u64,
 }
@@ -123,9 +139,15 @@ impl Faults {
         html_200_every(n: u64) => html_200_every = on(n);
         /// Answers every `n`-th write with 200 and does nothing.
         not_applied_every(n: u64) => not_applied_every = on(n);
-        /// Leaves every `n`-th availability row out.
+        /// Never sends every `n`-th webhook or callback.
+        drop_event_every(n: u64) => drop_event_every = on(n);
+        /// Sends every `n`-th webhook or callback twice.
+        duplicate_event_every(n: u64) => duplicate_event_every = on(n);
+        /// Sends every `n`-th webhook or callback late.
+        hold_event_every(n: u64, by: Duration) => hold_event_every = on(n).map(|n| (n, by.as_millis() as u64));
+        /// Leaves every `n`-th row out.
         rows_missing_every(n: u64) => rows_missing_every = on(n);
-        /// Inserts a sale after every page of a sale list.
+        /// Changes the records after every page of a listing.
         page_drift(yes: bool) => page_drift = yes;
         /// Repeats the last row of the page before.
         duplicate_rows(yes: bool) => duplicate_rows = yes;
@@ -140,6 +162,7 @@ impl Faults {
         *self.state() = State {
             plan,
             calls: 0,
+            events: 0,
             chance,
             struck,
         };
@@ -201,6 +224,24 @@ impl Faults {
             by_chance(&mut strike, rates, chance);
         }
         state.struck += u64::from(strike.outcome.is_some() || strike.not_applied);
+        strike
+    }
+
+    /// Decides what happens to the next webhook or callback.
+    pub(crate) fn next_event(&self) -> EventStrike {
+        let mut state = self.state();
+        state.events += 1;
+        let (events, plan) = (state.events, &state.plan);
+        let due = |every: Option<u64>| every.is_some_and(|n| events % n == 0);
+        let strike = EventStrike {
+            drop: due(plan.drop_event_every),
+            twice: due(plan.duplicate_event_every),
+            hold: plan
+                .hold_event_every
+                .filter(|(n, _)| events % n == 0)
+                .map(|(_, ms)| Duration::from_millis(ms)),
+        };
+        state.struck += u64::from(strike != EventStrike::default());
         strike
     }
 

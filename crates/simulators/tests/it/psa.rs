@@ -1,0 +1,7 @@
+//! ConnectWise PSA.
+
+mod client;
+mod conditions;
+mod paging;
+mod records;
+mod seeds;
