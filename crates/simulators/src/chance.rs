@@ -16,5 +16,9 @@ pub(crate) fn roll(seed: u64, salt: &str, number: u64, below: u64) -> u64 {
 
 /// A GUID that depends on nothing but its arguments.
 pub(crate) fn guid(seed: u64, salt: &str, number: u64) -> String {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{seed}:{salt}:{number}").as_bytes()).to_string()
+    Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("{seed}:{salt}:{number}").as_bytes(),
+    )
+    .to_string()
 }

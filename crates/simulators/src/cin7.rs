@@ -21,12 +21,12 @@ mod webhook;
 mod world;
 mod write;
 
-pub use alone::{SimulateArgs, run};
 pub use crate::clock::Clock;
 pub use crate::faults::{FaultPlan, FaultRates, Faults};
 pub use crate::latency::Latency;
 pub use crate::limiter::Limit;
 pub use crate::wiretap::{CALLS_MAX, Call, Wiretap};
+pub use alone::{SimulateArgs, run};
 pub use options::{Account, EUR_PER_GBP, OnHandFalls, Options};
 pub use server::Cin7;
 pub use truth::Truth;

@@ -1,9 +1,9 @@
 //! Running the simulator by itself, from a command line.
 
 use super::options::{Account, Options};
+use super::{Cin7, Result};
 use crate::latency::Latency;
 use crate::limiter::Limit;
-use super::{Cin7, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

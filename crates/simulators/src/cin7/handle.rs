@@ -1,14 +1,14 @@
 //! The way of one call: record, authenticate, limit, misbehave, answer.
 
 use super::admin;
-use crate::faults::{Outcome, Strike};
 use super::query::{Cut, Query};
 use super::reply::{Refusal, Reply};
 use super::routes::{self, Route};
 use super::server::Service;
+use super::{read, write};
+use crate::faults::{Outcome, Strike};
 use crate::wire::Wire;
 use crate::wiretap::{Call, Wiretap};
-use super::{read, write};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use http::{HeaderMap, Method, Request, Response, Uri};

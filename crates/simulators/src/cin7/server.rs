@@ -1,16 +1,16 @@
 //! The running simulator: its handle, its accounts, and what tests may do to it.
 
-use crate::clock::Clock;
 use super::data::DataSet;
-use crate::faults::Faults;
 use super::handle;
-use crate::limiter::Limiter;
 use super::options::Options;
 use super::truth::Truth;
-use crate::wire::{Wire, Wires};
-use crate::wiretap::Wiretap;
 use super::world::World;
 use super::{Cin7Error, Result};
+use crate::clock::Clock;
+use crate::faults::Faults;
+use crate::limiter::Limiter;
+use crate::wire::{Wire, Wires};
+use crate::wiretap::Wiretap;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;

@@ -12,10 +12,10 @@ pub(crate) mod stages;
 pub(crate) mod stock;
 pub(crate) mod stockdoc;
 
-pub(crate) use crate::chance::roll;
-use crate::clock::Clock;
 use super::options::{Account, Options};
 use super::webhook::Hooks;
+pub(crate) use crate::chance::roll;
+use crate::clock::Clock;
 use assembly::{Assembly, Disassembly};
 use books::Books;
 use customer::{Customer, Supplier};

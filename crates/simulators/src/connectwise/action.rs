@@ -111,7 +111,9 @@ impl ConnectWise {
             _ => return Err(Refusal::no_endpoint().into()),
         };
         let row = world.row(of, id).cloned();
-        Ok(row.map_or(Value::Null, |row| world.document(of, &row, Model { new: true })))
+        Ok(row.map_or(Value::Null, |row| {
+            world.document(of, &row, Model { new: true })
+        }))
     }
 
     /// Sets members of a record, as `PATCH` with `replace` would, and moves its stamp. A member set to null is removed.
@@ -273,7 +275,11 @@ impl World {
         }
         let contact = match found.get(self.draw("new contact", n, found.len() as u64) as usize) {
             Some(contact) => *contact,
-            None => self.play("contact", None, json!({"firstName": "Alex", "lastName": "Front", "company": {"id": company}})),
+            None => self.play(
+                "contact",
+                None,
+                json!({"firstName": "Alex", "lastName": "Front", "company": {"id": company}}),
+            ),
         };
         let days = SignedDuration::from_hours(24 * (1 + self.draw("new close", n, 60) as i64));
         let close = self.now().saturating_add(days).unwrap_or(Timestamp::MAX);
@@ -289,8 +295,15 @@ impl World {
     pub(crate) fn edit_deal(&mut self, id: i64) {
         self.drawn += 1;
         let deals = kind("opportunity");
-        let name = self.row(deals, id).and_then(|row| row.members.get("name")?.as_str());
-        let plain = name.unwrap_or_default().split(" (rev ").next().unwrap_or_default().to_owned();
+        let name = self
+            .row(deals, id)
+            .and_then(|row| row.members.get("name")?.as_str());
+        let plain = name
+            .unwrap_or_default()
+            .split(" (rev ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let name = format!("{plain} (rev {})", self.drawn);
         let steps = json!([{"op": "replace", "path": "name", "value": name}]);
         // A deal that has gone meanwhile is nobody's concern.
@@ -309,7 +322,11 @@ impl World {
         match known.last().filter(|_| self.drawn.is_multiple_of(4)) {
             Some(id) => {
                 let text = format!("Changed note {}", self.drawn);
-                drop(self.patch(notes, *id, &json!([{"op": "replace", "path": "text", "value": text}])));
+                drop(self.patch(
+                    notes,
+                    *id,
+                    &json!([{"op": "replace", "path": "text", "value": text}]),
+                ));
             }
             None => {
                 let text = format!("Call {}: next step agreed.", self.drawn);
@@ -328,8 +345,14 @@ impl World {
         }
         let company = self.link(kind("opportunity"), deal, "company").unwrap_or(1);
         let contacts = self.linked(kind("contact"), "company", company);
-        if let Some(contact) = contacts.get(self.draw("deal contact", self.drawn, contacts.len() as u64) as usize) {
-            self.play("opportunityContact", Some(deal), json!({"contact": {"id": contact}, "role": {"id": 1}}));
+        if let Some(contact) =
+            contacts.get(self.draw("deal contact", self.drawn, contacts.len() as u64) as usize)
+        {
+            self.play(
+                "opportunityContact",
+                Some(deal),
+                json!({"contact": {"id": contact}, "role": {"id": 1}}),
+            );
         }
     }
 
@@ -349,7 +372,11 @@ impl World {
         let known = self.linked(products, "opportunity", deal);
         if let Some(id) = known.last().filter(|_| self.drawn.is_multiple_of(3)) {
             let quantity = 1 + self.draw("units", self.drawn, 30);
-            drop(self.patch(products, *id, &json!([{"op": "replace", "path": "quantity", "value": quantity}])));
+            drop(self.patch(
+                products,
+                *id,
+                &json!([{"op": "replace", "path": "quantity", "value": quantity}]),
+            ));
             return;
         }
         let items = self.ids(kind("catalogItem"), None);
@@ -370,7 +397,11 @@ impl World {
         if event.is_multiple_of(2) {
             let id = pick(self, companies);
             let phone = format!("558{event:07}");
-            drop(self.patch(companies, id, &json!([{"op": "replace", "path": "phoneNumber", "value": phone}])));
+            drop(self.patch(
+                companies,
+                id,
+                &json!([{"op": "replace", "path": "phoneNumber", "value": phone}]),
+            ));
         } else {
             let id = pick(self, items);
             self.reprice(id);
@@ -379,9 +410,15 @@ impl World {
 
     fn reprice(&mut self, id: i64) {
         let items = kind("catalogItem");
-        let price = self.row(items, id).and_then(|row| row.members.get("price")?.as_f64());
+        let price = self
+            .row(items, id)
+            .and_then(|row| row.members.get("price")?.as_f64());
         let price = (price.unwrap_or(0.0) * 100.0 + 25.0).round() / 100.0;
-        drop(self.patch(items, id, &json!([{"op": "replace", "path": "price", "value": price}])));
+        drop(self.patch(
+            items,
+            id,
+            &json!([{"op": "replace", "path": "price", "value": price}]),
+        ));
     }
 
     fn play_ticket(&mut self, event: u64) {
@@ -391,11 +428,19 @@ impl World {
             Some(id) => {
                 let board = self.link(tickets, id, "board").unwrap_or(1);
                 let status = (board - 1) * 4 + 1 + self.draw("ticket status", event, 4) as i64;
-                drop(self.patch(tickets, id, &json!([{"op": "replace", "path": "status", "value": {"id": status}}])));
+                drop(self.patch(
+                    tickets,
+                    id,
+                    &json!([{"op": "replace", "path": "status", "value": {"id": status}}]),
+                ));
             }
             None => {
                 let summary = format!("Asks for help {event}");
-                self.play("ticket", None, json!({"summary": summary, "company": {"id": 1 + event as i64 % 2}}));
+                self.play(
+                    "ticket",
+                    None,
+                    json!({"summary": summary, "company": {"id": 1 + event as i64 % 2}}),
+                );
             }
         }
     }
@@ -405,7 +450,11 @@ impl World {
         let of = kind(["opportunityNote", "activity", "opportunity"][(event % 3) as usize]);
         let ids = self.ids(of, None);
         let last = ids.len().saturating_sub(1);
-        let at = if of.name == "opportunity" { last } else { self.draw("gone", event, ids.len() as u64) as usize };
+        let at = if of.name == "opportunity" {
+            last
+        } else {
+            self.draw("gone", event, ids.len() as u64) as usize
+        };
         if let Some(id) = ids.get(at) {
             drop(self.delete(of, *id));
         }
@@ -456,9 +505,13 @@ impl World {
                 break;
             }
             let below = self.ids(details, Some(head));
-            rows.extend(below.into_iter().filter_map(|id| Some((head, self.row(details, id)?.clone()))));
+            rows.extend(
+                below
+                    .into_iter()
+                    .filter_map(|id| Some((head, self.row(details, id)?.clone()))),
+            );
         }
-        // Oldest first, so that the order of the new ids is that of the old.
+        // Collected from the newest back: the order of the new ids is that of the old.
         rows.reverse();
         let count = rows.len();
         for (head, row) in rows {
@@ -491,7 +544,11 @@ impl World {
         }
         match of.name {
             "opportunity" => drop(self.play_new_deal()),
-            "opportunityNote" => drop(self.play("opportunityNote", parent, json!({"text": "While you were reading"}))),
+            "opportunityNote" => drop(self.play(
+                "opportunityNote",
+                parent,
+                json!({"text": "While you were reading"}),
+            )),
             _ => {}
         }
         // The lowest id goes, which pulls a row of the next page onto this one. Half of the records always stay.

@@ -10,13 +10,7 @@ use serde_json::{Map, json};
 
 pub(crate) fn answer(service: &Service, method: &Method, uri: &Uri, body: &[u8]) -> Reply {
     let knock = Knock::new(method, uri);
-    let common = doors::common(
-        &knock,
-        body,
-        &service.tap,
-        &service.faults,
-        &service.clock,
-    );
+    let common = doors::common(&knock, body, &service.tap, &service.faults, &service.clock);
     match common.unwrap_or_else(|| own(service, &knock, uri)) {
         Door::Json(body) => Reply::json(200, body),
         Door::Wrong(status, text) => {

@@ -25,7 +25,10 @@ pub(super) const WAITING_MAX: usize = 20_000;
 const LEVELS: &[(&str, &str)] = &[
     ("activity", "owner status type company activity"),
     ("agreement", "owner type company agreement"),
-    ("company", "owner status type territory company integratortag"),
+    (
+        "company",
+        "owner status type territory company integratortag",
+    ),
     ("contact", "owner type territory company contact"),
     ("configuration", "owner type status configuration"),
     ("invoice", "owner status company invoice"),
@@ -37,7 +40,10 @@ const LEVELS: &[(&str, &str)] = &[
     ("purchaseorder", "owner status vendor company purchaseorder"),
     ("schedule", "owner status type location member schedule"),
     ("site", "owner company site"),
-    ("ticket", "owner board project phase status ticket integratortag"),
+    (
+        "ticket",
+        "owner board project phase status ticket integratortag",
+    ),
     ("time", "owner company time"),
 ];
 
@@ -56,7 +62,12 @@ pub(crate) struct Callbacks {
 /// What makes a callback entry impossible.
 pub(super) fn check(world: &World, id: Option<i64>, members: &Members) -> Answer<()> {
     let entries = kind("callback");
-    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
+    let text = |name: &str| {
+        members
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let mut faults = vec![];
     let mut fault = |code: &'static str, field: &str, message: &str| {
         faults.push(Fault {
@@ -67,7 +78,10 @@ pub(super) fn check(world: &World, id: Option<i64>, members: &Members) -> Answer
         });
     };
     let url = text("url");
-    if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme) && url.len() > scheme.len()) {
+    if !["http://", "https://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme) && url.len() > scheme.len())
+    {
         fault("InvalidField", "url", "Invalid URL");
     }
     let levels = LEVELS.iter().find(|(name, _)| *name == text("type"));
@@ -90,8 +104,15 @@ pub(super) fn check(world: &World, id: Option<i64>, members: &Members) -> Answer
             .all(|name| other.get(*name) == members.get(*name))
     };
     let rows = &world.table(entries).rows;
-    if rows.values().any(|row| Some(row.id) != id && same(&row.members)) {
-        fault("ObjectExists", "objectId", "A callback with these values already exists");
+    if rows
+        .values()
+        .any(|row| Some(row.id) != id && same(&row.members))
+    {
+        fault(
+            "ObjectExists",
+            "objectId",
+            "A callback with these values already exists",
+        );
     }
     match faults.is_empty() {
         true => Ok(()),
@@ -109,24 +130,45 @@ pub(super) fn announce(world: &mut World, of: &'static Kind, id: i64, action: Ac
         let rows = world.table(kind("callback")).rows.values();
         let members = world.row(of, id).map(|row| &row.members);
         rows.filter(|entry| {
-            let text = |name: &str| entry.members.get(name).and_then(Value::as_str).unwrap_or_default();
+            let text = |name: &str| {
+                entry
+                    .members
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
             let flag = |name: &str| entry.members.get(name) == Some(&Value::Bool(true));
             let own = entry.members.get("memberId").and_then(Value::as_i64) == Some(actor);
-            let object = entry.members.get("objectId").and_then(Value::as_i64).unwrap_or(0);
+            let object = entry
+                .members
+                .get("objectId")
+                .and_then(Value::as_i64)
+                .unwrap_or(0);
             text("type") == name
                 && !flag("inactiveFlag")
                 && !(flag("isSelfSuppressedFlag") && own)
                 && concerns(name, text("level"), object, id, members)
         })
         .map(|entry| {
-            let text = |name: &str| entry.members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |name: &str| {
+                entry
+                    .members
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             (entry.id, text("url"), text("connectWiseID"))
         })
         .collect()
     };
     for (entry, url, guid) in heard {
         let letter = letter(world, of, id, action, entry, &url, &guid);
-        let sent = world.callbacks.post.as_ref().map(|post| post.try_send(letter));
+        let sent = world
+            .callbacks
+            .post
+            .as_ref()
+            .map(|post| post.try_send(letter));
         if matches!(sent, Some(Err(_))) {
             world.callbacks.dropped += 1;
         }
@@ -160,7 +202,10 @@ fn letter(
         Action::Deleted => "deleted",
     };
     world.callbacks.announced += 1;
-    let (scheme, host) = world.base.split_once("://").unwrap_or(("http", &world.base));
+    let (scheme, host) = world
+        .base
+        .split_once("://")
+        .unwrap_or(("http", &world.base));
     let host = host.split('/').next().unwrap_or_default();
     let options = &world.options;
     let key_url = format!(

@@ -78,7 +78,8 @@ impl Reader<'_> {
     }
 
     fn word(&mut self, word: &str) -> bool {
-        let found = matches!(self.peek(), Some(Token::Word(found)) if found.eq_ignore_ascii_case(word));
+        let found =
+            matches!(self.peek(), Some(Token::Word(found)) if found.eq_ignore_ascii_case(word));
         self.at += usize::from(found);
         found
     }
@@ -117,7 +118,11 @@ impl Reader<'_> {
                     Token::Word(word) if word.eq_ignore_ascii_case("contains") => Op::Contains,
                     Token::Word(word) if word.eq_ignore_ascii_case("like") => Op::Like,
                     Token::Word(word) if word.eq_ignore_ascii_case("in") => Op::In,
-                    token => return Err(format!("Expected an operator after '{path}' and found {token}")),
+                    token => {
+                        return Err(format!(
+                            "Expected an operator after '{path}' and found {token}"
+                        ));
+                    }
                 };
                 let value = match op {
                     Op::In => self.list()?,
@@ -155,9 +160,9 @@ impl Reader<'_> {
         Ok(match token {
             Token::Text(text) => Literal::Text(text),
             Token::Number(number) => Literal::Number(number),
-            Token::Time(text) => {
-                Literal::Time(instant(&text).ok_or_else(|| format!("[{text}] is not a valid datetime"))?)
-            }
+            Token::Time(text) => Literal::Time(
+                instant(&text).ok_or_else(|| format!("[{text}] is not a valid datetime"))?,
+            ),
             Token::Word(word) if word.eq_ignore_ascii_case("true") => Literal::Bool(true),
             Token::Word(word) if word.eq_ignore_ascii_case("false") => Literal::Bool(false),
             Token::Word(word) if word.eq_ignore_ascii_case("null") => Literal::Null,
@@ -183,9 +188,10 @@ pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);
     }
-    let naive = text
-        .parse::<jiff::civil::DateTime>()
-        .or_else(|_| text.parse::<jiff::civil::Date>().map(|day| day.at(0, 0, 0, 0)));
+    let naive = text.parse::<jiff::civil::DateTime>().or_else(|_| {
+        text.parse::<jiff::civil::Date>()
+            .map(|day| day.at(0, 0, 0, 0))
+    });
     naive
         .ok()?
         .to_zoned(jiff::tz::TimeZone::UTC)

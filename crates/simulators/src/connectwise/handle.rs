@@ -39,7 +39,13 @@ pub(crate) async fn handle(
         .into_response();
     }
     let below = below(path, &service.codebase());
-    let answering = Answering::begin(&service, &parts.method, &parts.uri, &parts.headers, below.unwrap_or(path));
+    let answering = Answering::begin(
+        &service,
+        &parts.method,
+        &parts.uri,
+        &parts.headers,
+        below.unwrap_or(path),
+    );
     let call = Incoming {
         method: &parts.method,
         uri: &parts.uri,
@@ -53,7 +59,9 @@ pub(crate) async fn handle(
             let id = uuid::Uuid::new_v4().to_string();
             reply.headers.push(("x-cw-request-id", id));
             reply.headers.push(("x-server-name", "SIMULATED-01".into()));
-            reply.headers.push(("api-current-version", version(&service.codebase())));
+            reply
+                .headers
+                .push(("api-current-version", version(&service.codebase())));
             reply.into_response()
         }
         None => {
@@ -80,7 +88,9 @@ fn below<'p>(path: &'p str, codebase: &str) -> Option<&'p str> {
         rest = rest.trim_start_matches('/');
         let (part, after) = rest.split_once('/').unwrap_or((rest, ""));
         let fits = match expected {
-            None => part.eq_ignore_ascii_case("v4_6_release") || part.eq_ignore_ascii_case(codebase),
+            None => {
+                part.eq_ignore_ascii_case("v4_6_release") || part.eq_ignore_ascii_case(codebase)
+            }
             Some(expected) => part.eq_ignore_ascii_case(expected),
         };
         if !fits {
@@ -104,14 +114,23 @@ struct Answering {
 }
 
 impl Answering {
-    fn begin(service: &Service, method: &Method, uri: &Uri, headers: &HeaderMap, path: &str) -> Answering {
+    fn begin(
+        service: &Service,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        path: &str,
+    ) -> Answering {
         let login = login::credentials(headers);
         let number = service.tap.arrive(Call {
             arrived: Instant::now(),
             answered: None,
             at: jiff::Timestamp::now(),
             duration_ms: 0,
-            key: login.as_ref().map(|login| login.public.clone()).unwrap_or_default(),
+            key: login
+                .as_ref()
+                .map(|login| login.public.clone())
+                .unwrap_or_default(),
             account_id: login.map(|login| login.company).unwrap_or_default(),
             method: method.to_string(),
             path: path.to_owned(),
@@ -146,7 +165,10 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    let target = call.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target = call
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
     if target > service.options.url_max {
         return Some(Refusal::uri_too_long().reply());
     }
@@ -155,7 +177,13 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
         return Some(Refusal::bad_query("The query string cannot be read").reply());
     };
     let Some(below) = call.below else {
-        return Some(login::outside(service, call.method, call.uri.path(), call.headers, &pairs));
+        return Some(login::outside(
+            service,
+            call.method,
+            call.uri.path(),
+            call.headers,
+            &pairs,
+        ));
     };
     let actor = match login::login(service, call.headers, &pairs) {
         Ok(actor) => actor,
@@ -164,7 +192,10 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
     let over = || Reply::throttled(service.options.retry_after, service.options.throttle_html);
     if let Some(limit) = service.options.limit {
         let key = login::credentials(call.headers).map(|login| login.public);
-        if !service.limiter.allow(limit, &key.unwrap_or_default(), Instant::now()) {
+        if !service
+            .limiter
+            .allow(limit, &key.unwrap_or_default(), Instant::now())
+        {
             return Some(over());
         }
     }
@@ -178,7 +209,10 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
         Some(Outcome::Html200) => return Some(Reply::html(200, "Maintenance")),
         Some(Outcome::ErrorIn200) => {
             let error = Refusal::bad_query("An error has occurred.").reply();
-            return Some(Reply { status: 200, ..error });
+            return Some(Reply {
+                status: 200,
+                ..error
+            });
         }
         _ => {}
     }
@@ -194,7 +228,10 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
     };
     let (mut reply, rows) = served(service, &asked, strike);
     if reply.status < 300 && !reply.body.is_empty() {
-        reply.content_type = format!("application/vnd.connectwise.com+json; version={}; charset=utf-8", model.1);
+        reply.content_type = format!(
+            "application/vnd.connectwise.com+json; version={}; charset=utf-8",
+            model.1
+        );
     }
     let wait = service.options.latency_per_row * u32::try_from(rows).unwrap_or(u32::MAX);
     if !wait.is_zero() {
@@ -246,11 +283,19 @@ fn model(headers: &HeaderMap, codebase: &str) -> (Model, String) {
     let accept = header(headers, "accept");
     let asked = accept
         .split_once("version=")
-        .map(|(_, rest)| rest.split([';', ',', ' ']).next().unwrap_or_default().trim_matches('"'))
+        .map(|(_, rest)| {
+            rest.split([';', ',', ' '])
+                .next()
+                .unwrap_or_default()
+                .trim_matches('"')
+        })
         .filter(|asked| !asked.is_empty());
     let year = asked.and_then(|asked| asked.split('.').next()?.parse::<u32>().ok());
     let new = year.is_none_or(|year| year >= 2025);
-    (Model { new }, asked.map_or_else(|| version(codebase), str::to_owned))
+    (
+        Model { new },
+        asked.map_or_else(|| version(codebase), str::to_owned),
+    )
 }
 
 pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {

@@ -47,7 +47,9 @@ impl World {
                     .split('/')
                     .next()
                     .unwrap_or_default();
-                let field = kind.field(array.trim()).map(|field| (field.name, &field.ty));
+                let field = kind
+                    .field(array.trim())
+                    .map(|field| (field.name, &field.ty));
                 match field {
                     // Adjustments keep their details as records.
                     Some((name, Ty::Rows(rows))) => {
@@ -165,15 +167,12 @@ impl World {
         ids.retain(|id| *id > after);
         let more = ids.len() > size;
         ids.truncate(size);
-        let next = ids
-            .last()
-            .filter(|_| more)
-            .map(|last| {
-                format!(
-                    "<{}>; rel=\"next\"",
-                    self.address(query, at, "pageId", *last as usize)
-                )
-            });
+        let next = ids.last().filter(|_| more).map(|last| {
+            format!(
+                "<{}>; rel=\"next\"",
+                self.address(query, at, "pageId", *last as usize)
+            )
+        });
         if twist.out_of_order {
             ids.reverse();
         }
@@ -239,7 +238,16 @@ fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'(' | b')' | b'*' | b'!' => {
+            b'0'..=b'9'
+            | b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'-'
+            | b'_'
+            | b'.'
+            | b'('
+            | b')'
+            | b'*'
+            | b'!' => {
                 out.push(byte as char);
             }
             b' ' => out.push('+'),

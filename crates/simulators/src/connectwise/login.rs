@@ -43,12 +43,11 @@ pub(super) fn login(
     pairs: &[(String, String)],
 ) -> Result<Arc<str>, Refusal> {
     let (options, company) = (&service.options, &service.options.company);
-    let shown = credentials(headers).filter(|login| login.company.eq_ignore_ascii_case(&company.id));
+    let shown =
+        credentials(headers).filter(|login| login.company.eq_ignore_ascii_case(&company.id));
     let key = shown.and_then(|login| {
-        let known = company.keys.iter();
-        known
-            .filter(|key| key.public == login.public && key.private == login.private)
-            .next()
+        let mut known = company.keys.iter();
+        known.find(|key| key.public == login.public && key.private == login.private)
     });
     let Some(key) = key else {
         return Err(match options.bad_credentials_404 {
@@ -93,7 +92,9 @@ pub(super) fn outside(
             if wanted && login(service, headers, pairs).is_err() {
                 return Refusal::unauthorized("User Not Authenticated").reply();
             }
-            let id = pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case("id"));
+            let id = pairs
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case("id"));
             match id.and_then(|(_, id)| signing_key(service, id)) {
                 Some(key) => Reply::json(200, json!({"signing_key": key}).to_string().into_bytes()),
                 None => Refusal::no_endpoint().reply(),
@@ -106,9 +107,8 @@ pub(super) fn outside(
 fn signing_key(service: &Service, guid: &str) -> Option<String> {
     let world = service.read();
     let mut entries = world.table(kind("callback")).rows.values();
-    let known = entries.any(|entry| {
-        entry.members.get("connectWiseID").and_then(Value::as_str) == Some(guid)
-    });
+    let known = entries
+        .any(|entry| entry.members.get("connectWiseID").and_then(Value::as_str) == Some(guid));
     known.then(|| callbacks::signing_key(service.options.seed, guid))
 }
 

@@ -34,7 +34,8 @@ impl Query {
 
     /// Sets what a body of `search` says.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.pairs.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.pairs
+            .retain(|(key, _)| !key.eq_ignore_ascii_case(name));
         self.pairs.push((name.to_owned(), value.to_owned()));
     }
 

@@ -202,10 +202,9 @@ impl Pick {
         {
             let mut at = &mut pick;
             for part in path.split('/') {
-                let found = at
-                    .0
-                    .iter()
-                    .position(|(name, _)| name.eq_ignore_ascii_case(part));
+                let found =
+                    at.0.iter()
+                        .position(|(name, _)| name.eq_ignore_ascii_case(part));
                 let found = found.unwrap_or_else(|| {
                     at.0.push((part.to_owned(), Pick::default()));
                     at.0.len() - 1

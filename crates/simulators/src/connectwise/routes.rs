@@ -43,9 +43,14 @@ fn special(parts: &[&str]) -> Option<Place> {
         ["system", "info"] => Place::SystemInfo,
         ["system", "audittrail"] => Place::AuditTrail,
         ["sales", "opportunities", opportunity, "forecast"] => Place::Forecast(id(opportunity)?),
-        ["sales", "opportunities", opportunity, "forecast", "copy", item] => {
-            Place::ForecastCopy(id(opportunity)?, id(item)?)
-        }
+        [
+            "sales",
+            "opportunities",
+            opportunity,
+            "forecast",
+            "copy",
+            item,
+        ] => Place::ForecastCopy(id(opportunity)?, id(item)?),
         ["procurement", "catalog", _, "quantityonhand"] => Place::OnHand,
         ["procurement", "products", product, "detach"] => Place::Detach(id(product)?),
         ["procurement", "warehousebins", bin, "inventoryonhand"] => Place::InBin(id(bin)?),
@@ -71,10 +76,7 @@ fn matched(kind: &'static Kind, parts: &[&str]) -> Option<Place> {
         [] => Some(Place::All(kind, parent)),
         [last] if last.eq_ignore_ascii_case("count") => Some(Place::Count(kind, parent)),
         [last] if kind.search && last.eq_ignore_ascii_case("search") => Some(Place::Search(kind)),
-        [last] => last
-            .parse()
-            .ok()
-            .map(|id| Place::One(kind, parent, id)),
+        [last] => last.parse().ok().map(|id| Place::One(kind, parent, id)),
         _ => None,
     }
 }

@@ -55,7 +55,10 @@ impl Seeder<'_> {
 
     /// Midnight of the day so many days from now.
     fn day(&self, days: i64) -> String {
-        let day = self.ago(-days * DAY).to_zoned(jiff::tz::TimeZone::UTC).date();
+        let day = self
+            .ago(-days * DAY)
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
         format!("{day}T00:00:00Z")
     }
 

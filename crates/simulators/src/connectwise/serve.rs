@@ -67,7 +67,12 @@ pub(crate) fn read(world: &World, place: Place, call: &Call<'_>, twist: Twist) -
         Place::Search(of) if *call.method == Method::POST => {
             let body = json(call.body)?;
             let mut query = query.clone();
-            for name in ["conditions", "orderBy", "childConditions", "customFieldConditions"] {
+            for name in [
+                "conditions",
+                "orderBy",
+                "childConditions",
+                "customFieldConditions",
+            ] {
                 let members = body.as_object().into_iter().flatten();
                 for (key, value) in members {
                     if let Some(text) = value.as_str().filter(|_| key.eq_ignore_ascii_case(name)) {
@@ -83,11 +88,20 @@ pub(crate) fn read(world: &World, place: Place, call: &Call<'_>, twist: Twist) -
             }
             find_parent(world, of, parent)?;
             let row = of_parent(world, of, parent, id)?;
-            Ok(Done::one(200, Some(of), world.document(of, row, model), query))
+            Ok(Done::one(
+                200,
+                Some(of),
+                world.document(of, row, model),
+                query,
+            ))
         }
         Place::Forecast(opportunity) => {
             let forecast = world.forecast(opportunity, model)?;
-            single(if world.options.forecast_array { json!([forecast]) } else { forecast })
+            single(if world.options.forecast_array {
+                json!([forecast])
+            } else {
+                forecast
+            })
         }
         Place::OnHand => {
             let item = find_item(world, item_of(call.path))?;
@@ -191,7 +205,10 @@ fn of_parent<'w>(
 /// An item by id or by identifier.
 fn find_item(world: &World, text: &str) -> Answer<i64> {
     let items = kind("catalogItem");
-    let by_id = text.parse().ok().filter(|id| world.row(items, *id).is_some());
+    let by_id = text
+        .parse()
+        .ok()
+        .filter(|id| world.row(items, *id).is_some());
     by_id
         .or_else(|| world.find_by(items, "identifier", text))
         .ok_or_else(|| Refusal::not_found("CatalogItem", text))
@@ -200,18 +217,30 @@ fn find_item(world: &World, text: &str) -> Answer<i64> {
 fn audit_trail(world: &World, query: &Query) -> Answer<Done> {
     let id = query.number("id")?;
     let name = query.get("type").unwrap_or_default();
-    let of = super::kinds::kinds().iter().find(|kind| kind.type_name.eq_ignore_ascii_case(name));
+    let of = super::kinds::kinds()
+        .iter()
+        .find(|kind| kind.type_name.eq_ignore_ascii_case(name));
     let (Some(of), Some(id)) = (of, id) else {
         return Err(Refusal::bad_query("type and id are required"));
     };
-    let row = world.row(of, id).ok_or_else(|| Refusal::not_found(of.type_name, id))?;
+    let row = world
+        .row(of, id)
+        .ok_or_else(|| Refusal::not_found(of.type_name, id))?;
     let entry = |text: &str, at, by: &str| {
         json!({"text": text, "enteredDate": super::render::stamp(at), "enteredBy": by,
                "auditType": of.type_name, "auditSubType": "Record", "auditSource": "Desktop"})
     };
-    let mut rows = vec![entry("Record has been created.", row.entered, &row.entered_by)];
+    let mut rows = vec![entry(
+        "Record has been created.",
+        row.entered,
+        &row.entered_by,
+    )];
     if row.updated != row.entered {
-        rows.push(entry("Record has been updated.", row.updated, &row.updated_by));
+        rows.push(entry(
+            "Record has been updated.",
+            row.updated,
+            &row.updated_by,
+        ));
     }
     Ok(Done::one(200, None, Value::Array(rows), query))
 }
@@ -229,8 +258,15 @@ pub(crate) fn write(world: &mut World, place: Place, call: &Call<'_>) -> Answer<
             } else {
                 world.create(of, parent, &json(call.body)?)?
             };
-            let row = world.row(of, id).ok_or_else(|| Refusal::not_found(of.type_name, id))?;
-            Ok(Done::one(201, Some(of), world.document(of, row, model), query))
+            let row = world
+                .row(of, id)
+                .ok_or_else(|| Refusal::not_found(of.type_name, id))?;
+            Ok(Done::one(
+                201,
+                Some(of),
+                world.document(of, row, model),
+                query,
+            ))
         }
         Place::One(of, parent, id) if method == "POST" && of.name == "forecastItem" => {
             // The specification lists a POST here too; the id in the path says nothing.
@@ -252,8 +288,15 @@ pub(crate) fn write(world: &mut World, place: Place, call: &Call<'_>) -> Answer<
                     });
                 }
             }
-            let row = world.row(of, id).ok_or_else(|| Refusal::not_found(of.type_name, id))?;
-            Ok(Done::one(200, Some(of), world.document(of, row, model), query))
+            let row = world
+                .row(of, id)
+                .ok_or_else(|| Refusal::not_found(of.type_name, id))?;
+            Ok(Done::one(
+                200,
+                Some(of),
+                world.document(of, row, model),
+                query,
+            ))
         }
         Place::Forecast(opportunity) => {
             world.forecast(opportunity, model)?;
@@ -268,7 +311,12 @@ pub(crate) fn write(world: &mut World, place: Place, call: &Call<'_>) -> Answer<
                 _ => return wrong(),
             }
             let status = if method == "POST" { 201 } else { 200 };
-            Ok(Done::one(status, None, world.forecast(opportunity, model)?, query))
+            Ok(Done::one(
+                status,
+                None,
+                world.forecast(opportunity, model)?,
+                query,
+            ))
         }
         Place::ForecastCopy(opportunity, from) if method == "POST" => {
             world.forecast(opportunity, model)?;
@@ -285,7 +333,12 @@ pub(crate) fn write(world: &mut World, place: Place, call: &Call<'_>) -> Answer<
                 .map(|path| json!({"op": "remove", "path": path}))
                 .collect();
             world.patch(products, product, &Value::Array(steps))?;
-            Ok(Done::one(200, None, json!({"success": true, "message": "Product detached"}), query))
+            Ok(Done::one(
+                200,
+                None,
+                json!({"success": true, "message": "Product detached"}),
+                query,
+            ))
         }
         _ => wrong(),
     }

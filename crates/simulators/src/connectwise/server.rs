@@ -73,7 +73,10 @@ impl ConnectWise {
         let certificate = identity.as_ref().map(|identity| identity.pem.clone());
         let codebase = options.codebase.clone();
         let scheme = if options.tls { "https" } else { "http" };
-        let host = options.link_host.clone().unwrap_or_else(|| addr.to_string());
+        let host = options
+            .link_host
+            .clone()
+            .unwrap_or_else(|| addr.to_string());
         let base = format!("{scheme}://{host}/{codebase}/apis/3.0");
         let start_at = options.start_at.unwrap_or_else(jiff::Timestamp::now);
         let clock = Clock::starting_at(start_at);
@@ -101,9 +104,12 @@ impl ConnectWise {
             // Serving never ends with an error: the listener retries.
             match identity {
                 None => drop(
-                    axum::serve(Wires(listener), app.into_make_service_with_connect_info::<Wire>())
-                        .with_graceful_shutdown(stopped)
-                        .await,
+                    axum::serve(
+                        Wires(listener),
+                        app.into_make_service_with_connect_info::<Wire>(),
+                    )
+                    .with_graceful_shutdown(stopped)
+                    .await,
                 ),
                 Some(identity) => drop(
                     axum::serve(
@@ -132,7 +138,11 @@ impl ConnectWise {
 
     /// Scheme, host and port: what stands before `/login/companyinfo/…`.
     pub fn site_url(&self) -> String {
-        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        let scheme = if self.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://{}", self.addr)
     }
 

@@ -26,9 +26,17 @@ pub(super) struct Identity {
 impl Identity {
     /// Makes a certificate for this machine's names and the address.
     pub(super) fn make(addr: SocketAddr) -> Result<Identity> {
-        let wrong = |source: Box<dyn std::error::Error + Send + Sync>| ConnectWiseError::Certificate { source };
-        let names = ["localhost".to_owned(), "127.0.0.1".into(), "::1".into(), addr.ip().to_string()];
-        let made = rcgen::generate_simple_self_signed(names).map_err(|error| wrong(error.into()))?;
+        let wrong = |source: Box<dyn std::error::Error + Send + Sync>| {
+            ConnectWiseError::Certificate { source }
+        };
+        let names = [
+            "localhost".to_owned(),
+            "127.0.0.1".into(),
+            "::1".into(),
+            addr.ip().to_string(),
+        ];
+        let made =
+            rcgen::generate_simple_self_signed(names).map_err(|error| wrong(error.into()))?;
         let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
             .map_err(|error| wrong(error.into()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());

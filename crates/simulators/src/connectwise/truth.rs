@@ -91,7 +91,9 @@ impl Truth {
 pub(crate) fn get(world: &World, path: &str, params: &[(&str, &str)]) -> Answer<Value> {
     let place = routes::find(path.trim_matches('/')).ok_or_else(Refusal::no_endpoint)?;
     let ask = |page: usize| {
-        let own = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let own = params
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let paging = [
             ("page".to_owned(), page.to_string()),
             ("pageSize".into(), super::query::PAGE_SIZE_MAX.to_string()),

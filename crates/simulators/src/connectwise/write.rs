@@ -156,7 +156,12 @@ impl World {
     pub(crate) fn announce(&mut self, of: &'static Kind, id: i64, action: Action) {
         super::callbacks::announce(self, of, id, action);
         // A write below an opportunity moves its stamp where the service is set up so.
-        let below = ["opportunityNote", "opportunityContact", "forecastItem", "product"];
+        let below = [
+            "opportunityNote",
+            "opportunityContact",
+            "forecastItem",
+            "product",
+        ];
         if self.options.bump_parent && below.contains(&of.name) {
             self.bump(of, id);
         }

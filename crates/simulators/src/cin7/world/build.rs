@@ -6,10 +6,10 @@ mod sales;
 mod shelves;
 
 use super::{Numbers, World, books, roll, stock::Stock};
-use crate::clock::Clock;
 use crate::cin7::data::{DataSet, SourceInvoice, SourceKind};
 use crate::cin7::options::{Account, EUR_PER_GBP, Options};
 use crate::cin7::webhook::Hooks;
+use crate::clock::Clock;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};

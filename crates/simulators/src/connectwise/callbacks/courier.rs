@@ -24,7 +24,10 @@ pub(crate) struct Letter {
 }
 
 /// Delivers what comes in until the simulator stops.
-pub(in crate::connectwise) async fn courier(service: Arc<Service>, mut post: mpsc::Receiver<Letter>) {
+pub(in crate::connectwise) async fn courier(
+    service: Arc<Service>,
+    mut post: mpsc::Receiver<Letter>,
+) {
     // Another crate may have chosen the provider already, which is just as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()

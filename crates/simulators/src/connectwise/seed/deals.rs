@@ -17,10 +17,24 @@ const EXPECTED_DAYS: [i64; 13] = [-90, -20, -13, -6, -4, -1, 0, 2, 4, 6, 13, 20,
 const CLOSED_DAYS: [i64; 6] = [1, 12, 29, 31, 90, 500];
 
 const SOURCES: [&str; 3] = ["Referral", "Web", "Campaign"];
-const DONE: [&str; 7] = ["Call", "Visit", "Entry", "Quote", "Follow-up", "Mail", "Task"];
+const DONE: [&str; 7] = [
+    "Call",
+    "Visit",
+    "Entry",
+    "Quote",
+    "Follow-up",
+    "Mail",
+    "Task",
+];
 const WHAT: [&str; 8] = [
-    "Network refresh", "Office move", "Laptop rollout", "Backup service", "Firewall renewal", "Phone system",
-    "Server upgrade", "Managed support",
+    "Network refresh",
+    "Office move",
+    "Laptop rollout",
+    "Backup service",
+    "Firewall renewal",
+    "Phone system",
+    "Server upgrade",
+    "Managed support",
 ];
 
 impl Seeder<'_> {
@@ -53,22 +67,38 @@ impl Seeder<'_> {
         let is_closed = (2..=4).contains(&status);
         let hours = UPDATED_HOURS[(n / 20 + n) as usize % 12];
         let mut updated = HOUR * hours as i64 + self.roll("minutes", n, 1_800) as i64;
-        let closed = is_closed.then(|| CLOSED_DAYS[(n / 20 + n / 2) as usize % 6] * DAY + self.roll("closed", n, HOUR as u64) as i64);
+        let closed = is_closed.then(|| {
+            CLOSED_DAYS[(n / 20 + n / 2) as usize % 6] * DAY
+                + self.roll("closed", n, HOUR as u64) as i64
+        });
         if let Some(closed) = closed {
             // Nobody has touched most closed deals since.
-            updated = if n % 3 == 0 { updated.min(closed) } else { closed };
+            updated = if n.is_multiple_of(3) {
+                updated.min(closed)
+            } else {
+                closed
+            };
         }
-        let age = updated.max(closed.unwrap_or(0)) + DAY * (2 + self.roll("deal age", n, 300) as i64);
+        let age =
+            updated.max(closed.unwrap_or(0)) + DAY * (2 + self.roll("deal age", n, 300) as i64);
         let entered = self.ago(age);
         // Four big companies hold half of the deals.
         let companies = self.world.ids(kind("company"), None);
-        let pick = if self.roll("big", n, 2) == 0 { 4.min(companies.len() as u64) } else { companies.len() as u64 };
+        let pick = if self.roll("big", n, 2) == 0 {
+            4.min(companies.len() as u64)
+        } else {
+            companies.len() as u64
+        };
         let company = companies[self.roll("deal company", n, pick) as usize];
         let contacts = self.world.linked(kind("contact"), "company", company);
         let contact = contacts[self.roll("deal contact", n, contacts.len() as u64) as usize];
         let sites = self.world.ids(kind("site"), Some(company));
         let site = sites[self.roll("deal site", n, sites.len() as u64) as usize];
-        let stage = if is_closed { 5 } else { 1 + self.roll("stage", n, 5) };
+        let stage = if is_closed {
+            5
+        } else {
+            1 + self.roll("stage", n, 5)
+        };
         let closed_date = match closed {
             // Some closed deals do not say when.
             Some(_) if n % 47 == 13 => json!(null),
@@ -84,7 +114,7 @@ impl Seeder<'_> {
         let members = json!({
             "name": format!("{} for {}", WHAT[self.roll("what", n, 8) as usize], n + 1), "expectedCloseDate": expected,
             "type": 1 + self.roll("deal type", n, 4), "stage": stage, "status": status, "priority": 1 + self.roll("flag", n, 3),
-            "notes": if n % 5 == 0 { json!(format!("Asked for a quote by phone, reference {n}.")) } else { json!(null) },
+            "notes": if n.is_multiple_of(5) { json!(format!("Asked for a quote by phone, reference {n}.")) } else { json!(null) },
             "probability": stage * 2 - 1, "source": SOURCES[(n % 3) as usize],
             "rating": 1 + self.roll("rating", n, 3), "primarySalesRep": rep, "locationId": 1, "businessUnitId": 1, "company": company,
             "contact": contact, "site": site, "customerPO": if status == 2 { json!(format!("PO-{n:06}")) } else { json!(null) },
@@ -92,7 +122,7 @@ impl Seeder<'_> {
             "closedBy": if is_closed { json!(rep) } else { json!(null) }, "totalSalesTax": 0.0, "shipToCompany": company,
             "shipToContact": contact, "shipToSite": site, "billToCompany": company, "billToContact": contact, "billToSite": site,
             "billingTerms": 1, "taxCode": 2, "currency": 1, "companyLocationId": 1,
-            "customFields": custom_with("opportunity", &[("Deal Source", if n % 4 == 0 { json!("Trade fair") } else { json!(null) }),
+            "customFields": custom_with("opportunity", &[("Deal Source", if n.is_multiple_of(4) { json!("Trade fair") } else { json!(null) }),
                                                          ("Warranty Years", json!(n % 4))]),
         });
         self.add("opportunity", members, entered, self.ago(updated))
@@ -122,7 +152,7 @@ impl Seeder<'_> {
             self.add(
                 "opportunityNote",
                 json!({"opportunityId": deal, "type": 1 + key % 3, "text": format!("Note {} on deal {deal}: budget confirmed, next step agreed.", at + 1),
-                       "flagged": key % 7 == 0, "enteredBy": by, "mobileGuid": super::guid(self.seed, "note", key)}),
+                       "flagged": key.is_multiple_of(7), "enteredBy": by, "mobileGuid": super::guid(self.seed, "note", key)}),
                 when,
                 when,
             );
@@ -138,7 +168,13 @@ impl Seeder<'_> {
             let contact = contacts[((n + at) % contacts.len() as u64) as usize];
             let row = self.world.row(kind("contact"), contact);
             let phone = row.and_then(|row| row.members.get("defaultPhoneNbr").cloned());
-            let mail = row.and_then(|row| row.members.get("communicationItems")?.get(1)?.get("value").cloned());
+            let mail = row.and_then(|row| {
+                row.members
+                    .get("communicationItems")?
+                    .get(1)?
+                    .get("value")
+                    .cloned()
+            });
             self.add(
                 "opportunityContact",
                 json!({"opportunityId": deal, "contact": contact, "company": company, "role": 1 + (n + at) % 3, "referralFlag": false,
@@ -151,15 +187,25 @@ impl Seeder<'_> {
 
     fn activities(&mut self, deal: i64, n: u64, entered: Timestamp, updated: Timestamp) {
         let deals = kind("opportunity");
-        let (company, contact) = (self.world.link(deals, deal, "company"), self.world.link(deals, deal, "contact"));
+        let (company, contact) = (
+            self.world.link(deals, deal, "company"),
+            self.world.link(deals, deal, "contact"),
+        );
         // One deal in forty has more activities than fit one page of 25.
-        let count = if n % 40 == 3 { 60 } else { self.roll("activities", n, 5) };
+        let count = if n % 40 == 3 {
+            60
+        } else {
+            self.roll("activities", n, 5)
+        };
         for at in 0..count {
             let key = n * 64 + at;
             let when = self.between("activity", key, entered, updated);
             let start = if key % 25 == 4 {
                 // Some are kept as a day only.
-                when.to_zoned(jiff::tz::TimeZone::UTC).date().to_string().into()
+                when.to_zoned(jiff::tz::TimeZone::UTC)
+                    .date()
+                    .to_string()
+                    .into()
             } else {
                 text(when)
             };
@@ -184,7 +230,10 @@ impl Seeder<'_> {
             let item = items[self.roll("product item", key, items.len() as u64) as usize];
             let mut members = Members::from_iter([
                 ("catalogItem".into(), item.into()),
-                ("quantity".into(), json!((1 + self.roll("quantity", key, 20)) as f64)),
+                (
+                    "quantity".into(),
+                    json!((1 + self.roll("quantity", key, 20)) as f64),
+                ),
                 ("sequenceNumber".into(), json!((at + 1) as f64)),
                 ("billableOption".into(), "Billable".into()),
                 ("opportunity".into(), deal.into()),
@@ -194,7 +243,7 @@ impl Seeder<'_> {
             let id = self.world.add_at(products, members, updated, updated);
             self.world.seed_forecast(id, updated);
         }
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             let status = self.world.link(kind("opportunity"), deal, "status");
             let revenue = (1 + self.roll("service", n, 40)) as f64 * 125.0;
             self.add(
@@ -212,6 +261,7 @@ impl Seeder<'_> {
     fn between(&self, what: &str, n: u64, from: Timestamp, to: Timestamp) -> Timestamp {
         let span = to.duration_since(from).as_secs().max(1) as u64;
         let after = self.roll(what, n, span) as i64;
-        from.saturating_add(jiff::SignedDuration::from_secs(after)).unwrap_or(to)
+        from.saturating_add(jiff::SignedDuration::from_secs(after))
+            .unwrap_or(to)
     }
 }

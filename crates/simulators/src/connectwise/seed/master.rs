@@ -15,8 +15,18 @@ const LAST: [&str; 20] = [
 ];
 const TITLES: [&str; 4] = ["Owner", "Office Manager", "IT Lead", "Buyer"];
 const TRADES: [&str; 12] = [
-    "Dental", "Logistics", "Law", "Foods", "Motors", "Printing", "Clinics", "Hotels", "Textiles",
-    "Schools", "Farms", "Studios",
+    "Dental",
+    "Logistics",
+    "Law",
+    "Foods",
+    "Motors",
+    "Printing",
+    "Clinics",
+    "Hotels",
+    "Textiles",
+    "Schools",
+    "Farms",
+    "Studios",
 ];
 const PLACES: [(&str, &str, &str); 8] = [
     ("Tampa", "FL", "33602"),
@@ -38,7 +48,10 @@ impl Seeder<'_> {
                 self.add(name, row.clone(), then, then);
             }
         };
-        rows("probability", (1..=10).map(|n| json!({"probability": n * 10})).collect());
+        rows(
+            "probability",
+            (1..=10).map(|n| json!({"probability": n * 10})).collect(),
+        );
         let status = |name: &str, won: bool, lost: bool, closed: bool| {
             json!({"name": name, "wonFlag": won, "lostFlag": lost, "closedFlag": closed, "inactiveFlag": false,
                    "defaultFlag": name == "Open", "enteredBy": "zadmin", "dateEntered": at})
@@ -75,9 +88,23 @@ impl Seeder<'_> {
                 {"name": "5.Commitment", "probability": 9, "color": "Red", "sequenceNumber": 5},
             ]),
         );
-        rows("role", json!([{"name": "Decision maker"}, {"name": "Influencer"}, {"name": "Referral"}]));
-        rows("salesPriority", json!([{"name": "Clear Flag"}, {"name": "Red Flag"}, {"name": "Green Flag"}]));
-        let kinds = ["Call", "Appointment", "Historical Entry", "Quote", "Follow Up", "Email", "Task"];
+        rows(
+            "role",
+            json!([{"name": "Decision maker"}, {"name": "Influencer"}, {"name": "Referral"}]),
+        );
+        rows(
+            "salesPriority",
+            json!([{"name": "Clear Flag"}, {"name": "Red Flag"}, {"name": "Green Flag"}]),
+        );
+        let kinds = [
+            "Call",
+            "Appointment",
+            "Historical Entry",
+            "Quote",
+            "Follow Up",
+            "Email",
+            "Task",
+        ];
         rows(
             "activityType",
             kinds
@@ -102,10 +129,11 @@ impl Seeder<'_> {
             json!([{"name": "Client", "defaultFlag": true, "vendorFlag": false}, {"name": "Vendor", "defaultFlag": false, "vendorFlag": true},
                    {"name": "Prospect", "defaultFlag": false, "vendorFlag": false}]),
         );
-        rows("contactType", json!([{"description": "Primary", "defaultFlag": true}, {"description": "Billing", "defaultFlag": false}]));
-        let way = |name: &str, phone: bool, fax: bool, email: bool| {
-            json!({"description": name, "phoneFlag": phone, "faxFlag": fax, "emailFlag": email, "defaultFlag": name != "Mobile"})
-        };
+        rows(
+            "contactType",
+            json!([{"description": "Primary", "defaultFlag": true}, {"description": "Billing", "defaultFlag": false}]),
+        );
+        let way = |name: &str, phone: bool, fax: bool, email: bool| json!({"description": name, "phoneFlag": phone, "faxFlag": fax, "emailFlag": email, "defaultFlag": name != "Mobile"});
         rows(
             "communicationType",
             json!([
@@ -115,20 +143,41 @@ impl Seeder<'_> {
                 way("Fax", false, true, false),
             ]),
         );
-        rows("noteType", json!([{"name": "General"}, {"name": "Call"}, {"name": "Meeting"}]));
-        rows("country", json!([{"identifier": "US", "name": "United States"}, {"identifier": "CA", "name": "Canada"}]));
+        rows(
+            "noteType",
+            json!([{"name": "General"}, {"name": "Call"}, {"name": "Meeting"}]),
+        );
+        rows(
+            "country",
+            json!([{"identifier": "US", "name": "United States"}, {"identifier": "CA", "name": "Canada"}]),
+        );
         rows(
             "state",
-            PLACES.iter().map(|(_, state, _)| json!({"identifier": state, "name": state})).collect(),
+            PLACES
+                .iter()
+                .map(|(_, state, _)| json!({"identifier": state, "name": state}))
+                .collect(),
         );
         rows(
             "currency",
             json!([{"name": "US Dollars", "symbol": "$", "currencyCode": "USD", "decimalSeparator": ".", "thousandsSeparator": ",", "numberOfDecimals": 2}]),
         );
-        rows("taxCode", json!([{"identifier": "None", "description": "No tax"}, {"identifier": "State", "description": "State sales tax"}]));
-        rows("billingTerms", json!([{"name": "Net 30 days"}, {"name": "Due on receipt"}]));
-        rows("location", json!([{"name": "Head Office"}, {"name": "West"}]));
-        rows("department", json!([{"identifier": "Sales", "name": "Sales"}, {"identifier": "Service", "name": "Service"}]));
+        rows(
+            "taxCode",
+            json!([{"identifier": "None", "description": "No tax"}, {"identifier": "State", "description": "State sales tax"}]),
+        );
+        rows(
+            "billingTerms",
+            json!([{"name": "Net 30 days"}, {"name": "Due on receipt"}]),
+        );
+        rows(
+            "location",
+            json!([{"name": "Head Office"}, {"name": "West"}]),
+        );
+        rows(
+            "department",
+            json!([{"identifier": "Sales", "name": "Sales"}, {"identifier": "Service", "name": "Service"}]),
+        );
         rows(
             "adjustmentType",
             json!([
@@ -137,26 +186,49 @@ impl Seeder<'_> {
                 {"identifier": "Receipt", "name": "Goods received", "auditTrailFlag": true, "dateCreated": at, "createdBy": "zadmin"},
             ]),
         );
-        rows("category", json!([{"name": "Hardware", "inactiveFlag": false}, {"name": "Software", "inactiveFlag": false}, {"name": "Services", "inactiveFlag": false}]));
+        rows(
+            "category",
+            json!([{"name": "Hardware", "inactiveFlag": false}, {"name": "Software", "inactiveFlag": false}, {"name": "Services", "inactiveFlag": false}]),
+        );
         rows(
             "subcategory",
             json!([{"name": "Network", "category": 1, "inactiveFlag": false}, {"name": "Workstations", "category": 1, "inactiveFlag": false},
                    {"name": "Licences", "category": 2, "inactiveFlag": false}, {"name": "Labour", "category": 3, "inactiveFlag": false}]),
         );
-        rows("productType", json!([{"name": "Inventory Part", "inactiveFlag": false}, {"name": "Licence", "inactiveFlag": false}, {"name": "Service", "inactiveFlag": false}]));
-        rows("unitOfMeasure", json!([{"name": "Each", "inactiveFlag": false}, {"name": "Hour", "inactiveFlag": false}]));
-        rows("manufacturer", json!([{"name": "Northgate", "inactiveFlag": false}, {"name": "Lumen", "inactiveFlag": false}, {"name": "Kestrel", "inactiveFlag": false}]));
+        rows(
+            "productType",
+            json!([{"name": "Inventory Part", "inactiveFlag": false}, {"name": "Licence", "inactiveFlag": false}, {"name": "Service", "inactiveFlag": false}]),
+        );
+        rows(
+            "unitOfMeasure",
+            json!([{"name": "Each", "inactiveFlag": false}, {"name": "Hour", "inactiveFlag": false}]),
+        );
+        rows(
+            "manufacturer",
+            json!([{"name": "Northgate", "inactiveFlag": false}, {"name": "Lumen", "inactiveFlag": false}, {"name": "Kestrel", "inactiveFlag": false}]),
+        );
         rows(
             "priority",
             json!([{"name": "Priority 1 - Critical", "color": "Red", "sortOrder": 1, "defaultFlag": false},
                    {"name": "Priority 3 - Normal", "color": "Green", "sortOrder": 3, "defaultFlag": true},
                    {"name": "Priority 4 - Low", "color": "Blue", "sortOrder": 4, "defaultFlag": false}]),
         );
-        rows("ticketSource", json!([{"name": "Phone", "defaultFlag": true}, {"name": "Email Connector", "defaultFlag": false}, {"name": "Portal", "defaultFlag": false}]));
+        rows(
+            "ticketSource",
+            json!([{"name": "Phone", "defaultFlag": true}, {"name": "Email Connector", "defaultFlag": false}, {"name": "Portal", "defaultFlag": false}]),
+        );
         for board in 1..=2 {
             let name = ["Help Desk", "Projects"][board - 1];
-            rows("board", json!([{"name": name, "location": 1, "department": 2, "inactiveFlag": false, "projectFlag": false}]));
-            let states = [("New", false), ("In Progress", false), ("Waiting", false), ("Closed", true)];
+            rows(
+                "board",
+                json!([{"name": name, "location": 1, "department": 2, "inactiveFlag": false, "projectFlag": false}]),
+            );
+            let states = [
+                ("New", false),
+                ("In Progress", false),
+                ("Waiting", false),
+                ("Closed", true),
+            ];
             rows(
                 "ticketStatus",
                 states
@@ -166,8 +238,14 @@ impl Seeder<'_> {
                                                       "defaultFlag": *name == "New" && board == 1, "inactive": false}))
                     .collect(),
             );
-            rows("ticketType", json!([{"name": "Incident", "board": board, "inactive": false}, {"name": "Request", "board": board, "inactive": false}]));
-            rows("team", json!([{"name": format!("{name} team"), "board": board}]));
+            rows(
+                "ticketType",
+                json!([{"name": "Incident", "board": board, "inactive": false}, {"name": "Request", "board": board, "inactive": false}]),
+            );
+            rows(
+                "team",
+                json!([{"name": format!("{name} team"), "board": board}]),
+            );
         }
         self.own_statuses();
         self.members();
@@ -239,7 +317,10 @@ impl Seeder<'_> {
         for n in 0..count {
             self.act_as(n);
             let age = DAY * (400 + self.roll("company age", n, 1_200) as i64);
-            let (entered, updated) = (self.ago(age), self.ago(HOUR * (1 + self.roll("company edit", n, 9_000) as i64)));
+            let (entered, updated) = (
+                self.ago(age),
+                self.ago(HOUR * (1 + self.roll("company edit", n, 9_000) as i64)),
+            );
             let updated = updated.max(entered);
             let last = LAST[self.roll("company", n, 20) as usize];
             let trade = TRADES[self.roll("trade", n, 12) as usize];
@@ -295,8 +376,16 @@ impl Seeder<'_> {
         let count = 1 + self.roll("contacts", n, 5) + if n < 4 { 20 } else { 0 };
         for at in 0..count {
             let key = n * 64 + at;
-            let (first, last) = (FIRST[self.roll("first", key, 20) as usize], LAST[self.roll("last", key, 20) as usize]);
-            let mail = format!("{}.{}{key}@client{}.example", first.to_lowercase(), last.to_lowercase(), n + 1);
+            let (first, last) = (
+                FIRST[self.roll("first", key, 20) as usize],
+                LAST[self.roll("last", key, 20) as usize],
+            );
+            let mail = format!(
+                "{}.{}{key}@client{}.example",
+                first.to_lowercase(),
+                last.to_lowercase(),
+                n + 1
+            );
             let domain = mail[mail.find('@').unwrap_or(0)..].to_owned();
             let phone = format!("557{key:07}");
             let id = self.add(
@@ -316,7 +405,9 @@ impl Seeder<'_> {
                 entered,
                 entered,
             );
-            if at == 0 && let Some(row) = self.world.row_mut(kind("company"), company) {
+            if at == 0
+                && let Some(row) = self.world.row_mut(kind("company"), company)
+            {
                 row.members.insert("defaultContact".into(), id.into());
                 row.members.insert("billingContact".into(), id.into());
             }

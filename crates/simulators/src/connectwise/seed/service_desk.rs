@@ -5,8 +5,14 @@ use crate::connectwise::kinds::kind;
 use serde_json::{Value, json};
 
 const TROUBLE: [&str; 8] = [
-    "Printer offline", "Cannot sign in", "Slow network", "New starter", "Mailbox full", "VPN drops",
-    "Replace battery", "Update failed",
+    "Printer offline",
+    "Cannot sign in",
+    "Slow network",
+    "New starter",
+    "Mailbox full",
+    "VPN drops",
+    "Replace battery",
+    "Update failed",
 ];
 
 impl Seeder<'_> {
@@ -20,12 +26,19 @@ impl Seeder<'_> {
             let updated = self.ago(self.roll("ticket edit", n, age as u64) as i64);
             let closed = self.roll("ticket closed", n, 10) < if age > 30 * DAY { 9 } else { 5 };
             let board = 1 + n % 2;
-            let status = (board - 1) * 4 + if closed { 4 } else { 1 + self.roll("ticket state", n, 3) };
-            let company = companies[self.roll("ticket company", n, companies.len() as u64) as usize];
+            let status = (board - 1) * 4
+                + if closed {
+                    4
+                } else {
+                    1 + self.roll("ticket state", n, 3)
+                };
+            let company =
+                companies[self.roll("ticket company", n, companies.len() as u64) as usize];
             let contact = self.world.link(kind("company"), company, "defaultContact");
             let label = contact.and_then(|id| {
                 let contacts = kind("contact");
-                self.world.label(contacts, self.world.row(contacts, id)?, "name")
+                self.world
+                    .label(contacts, self.world.row(contacts, id)?, "name")
             });
             let by: Value = (*self.world.actor).into();
             let id = self.add(

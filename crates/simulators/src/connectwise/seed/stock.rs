@@ -7,14 +7,25 @@ use serde_json::json;
 
 const REASONS: [&str; 3] = ["Physical count", "Damaged goods", "Goods received"];
 const GOODS: [&str; 10] = [
-    "Switch 24 port", "Access point", "Firewall", "Laptop 14 inch", "Monitor 27 inch", "Docking station",
-    "SSD 1 TB", "UPS 1500 VA", "Patch panel", "Headset",
+    "Switch 24 port",
+    "Access point",
+    "Firewall",
+    "Laptop 14 inch",
+    "Monitor 27 inch",
+    "Docking station",
+    "SSD 1 TB",
+    "UPS 1500 VA",
+    "Patch panel",
+    "Headset",
 ];
 
 impl Seeder<'_> {
     pub(super) fn catalog(&mut self) {
         let then = self.ago(3 * 365 * DAY);
-        for (n, name) in ["Main Warehouse", "Service Van", "West Depot"].into_iter().enumerate() {
+        for (n, name) in ["Main Warehouse", "Service Van", "West Depot"]
+            .into_iter()
+            .enumerate()
+        {
             let id = self.add(
                 "warehouse",
                 json!({"name": name, "company": 1, "location": 1, "department": 1, "manager": 1, "locationDefaultFlag": n == 0,
@@ -22,7 +33,11 @@ impl Seeder<'_> {
                 then,
                 then,
             );
-            let bins: &[&str] = if n == 0 { &["Default Bin", "A-01", "A-02"] } else { &["Default Bin"] };
+            let bins: &[&str] = if n == 0 {
+                &["Default Bin", "A-01", "A-02"]
+            } else {
+                &["Default Bin"]
+            };
             for bin in bins {
                 self.add(
                     "warehouseBin",
@@ -39,12 +54,22 @@ impl Seeder<'_> {
             let updated = self.ago(HOUR * (1 + self.roll("item edit", n, 7_000) as i64));
             let service = n % 10 == 9;
             let licence = n % 10 == 8;
-            let class = if service { "Service" } else if licence { "NonInventory" } else { "Inventory" };
+            let class = if service {
+                "Service"
+            } else if licence {
+                "NonInventory"
+            } else {
+                "Inventory"
+            };
             let cost = (5 + self.roll("cost", n, 900)) as f64 + 0.5;
             let name = match (service, licence) {
                 (true, _) => format!("Engineer hour grade {}", n / 10 + 1),
                 (_, true) => format!("Licence plan {}", n / 10 + 1),
-                _ => format!("{} model {}", GOODS[self.roll("goods", n, 10) as usize], n + 1),
+                _ => format!(
+                    "{} model {}",
+                    GOODS[self.roll("goods", n, 10) as usize],
+                    n + 1
+                ),
             };
             let id = self.add(
                 "catalogItem",
@@ -79,7 +104,11 @@ impl Seeder<'_> {
         for (at, (warehouse, bin)) in places.into_iter().enumerate() {
             let key = n * 4 + at as u64;
             let empty = self.roll("empty", key, 15) == 0;
-            let on_hand = if empty { 0 } else { 1 + self.roll("on hand", key, 60) };
+            let on_hand = if empty {
+                0
+            } else {
+                1 + self.roll("on hand", key, 60)
+            };
             self.add(
                 "catalogInventory",
                 json!({"catalogItem": item, "warehouse": warehouse, "warehouseBin": bin, "onHand": on_hand, "serialNumbers": []}),
@@ -115,8 +144,12 @@ impl Seeder<'_> {
                 let key = n * 4 + line;
                 let shelf = shelves[self.roll("shelf", key, shelves.len() as u64) as usize];
                 let link = |name: &str| self.world.link(inventory, shelf, name).unwrap_or(1);
-                let (item, warehouse, bin, on_hand) =
-                    (link("catalogItem"), link("warehouse"), link("warehouseBin"), link("onHand"));
+                let (item, warehouse, bin, on_hand) = (
+                    link("catalogItem"),
+                    link("warehouse"),
+                    link("warehouseBin"),
+                    link("onHand"),
+                );
                 let mut by = 1 + self.roll("adjusted", key, 5) as i64;
                 if ty == 2 && on_hand > by {
                     by = -by;

@@ -41,7 +41,12 @@ impl World {
                 set("priceMethod", "FlatRateForRange".into());
                 set("locationId", json!(1));
                 set("businessUnitId", json!(1));
-                for flag in ["taxableFlag", "dropshipFlag", "specialOrderFlag", "phaseProductFlag"] {
+                for flag in [
+                    "taxableFlag",
+                    "dropshipFlag",
+                    "specialOrderFlag",
+                    "phaseProductFlag",
+                ] {
                     set(flag, false.into());
                 }
                 set("cancelledFlag", false.into());
@@ -184,18 +189,33 @@ impl World {
             ],
             "product" => &[
                 ("description", "catalogItem", "catalogItem", "description"),
-                ("customerDescription", "catalogItem", "catalogItem", "customerDescription"),
+                (
+                    "customerDescription",
+                    "catalogItem",
+                    "catalogItem",
+                    "customerDescription",
+                ),
                 ("price", "catalogItem", "catalogItem", "price"),
                 ("cost", "catalogItem", "catalogItem", "cost"),
                 ("listPrice", "catalogItem", "catalogItem", "price"),
                 ("productClass", "catalogItem", "catalogItem", "productClass"),
-                ("unitOfMeasure", "catalogItem", "catalogItem", "unitOfMeasure"),
+                (
+                    "unitOfMeasure",
+                    "catalogItem",
+                    "catalogItem",
+                    "unitOfMeasure",
+                ),
                 ("company", "opportunity", "opportunity", "company"),
                 ("forecastStatus", "opportunity", "opportunity", "status"),
             ],
             "forecastItem" => &[
                 ("status", "opportunity", "opportunity", "status"),
-                ("productDescription", "catalogItem", "catalogItem", "description"),
+                (
+                    "productDescription",
+                    "catalogItem",
+                    "catalogItem",
+                    "description",
+                ),
                 ("productClass", "catalogItem", "catalogItem", "productClass"),
             ],
             "catalogItem" => &[("category", "subcategory", "subcategory", "category")],

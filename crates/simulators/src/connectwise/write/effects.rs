@@ -35,18 +35,21 @@ impl World {
                 members.insert("closedFlag".into(), closed.into());
             }
             "adjustment" => {
-                let closed = |members: &Members| members.get("closedFlag") == Some(&Value::Bool(true));
+                let closed =
+                    |members: &Members| members.get("closedFlag") == Some(&Value::Bool(true));
                 if closed(members) && !closed(before) {
                     members.insert("closedDate".into(), now.into());
                     members.insert("closedBy".into(), (*self.actor).into());
                 }
             }
             "product" => {
-                let cancelled = |members: &Members| members.get("cancelledFlag") == Some(&Value::Bool(true));
+                let cancelled =
+                    |members: &Members| members.get("cancelledFlag") == Some(&Value::Bool(true));
                 if cancelled(members) && !cancelled(before) {
                     members.insert("cancelledDate".into(), now.into());
                     members.insert("cancelledBy".into(), self.actor_id().into());
-                    let none = members.get("quantityCancelled").and_then(Value::as_f64) == Some(0.0);
+                    let none =
+                        members.get("quantityCancelled").and_then(Value::as_f64) == Some(0.0);
                     if let Some(all) = members.get("quantity").cloned().filter(|_| none) {
                         members.insert("quantityCancelled".into(), all);
                     }
@@ -118,7 +121,8 @@ impl World {
         }
         let now = stamp(self.now());
         if let Some(row) = self.row_mut(opportunities, id) {
-            row.members.insert("pipelineChangeDate".into(), now.clone().into());
+            row.members
+                .insert("pipelineChangeDate".into(), now.clone().into());
         }
         let name = |stage: Option<i64>| {
             let stages = kind("stage");
@@ -257,7 +261,11 @@ impl World {
             let quantity = line.get("quantity").and_then(Value::as_f64).unwrap_or(1.0);
             let each = |name: &str| {
                 let value = line.get(name).and_then(Value::as_f64).unwrap_or(0.0);
-                if quantity == 0.0 { json!(0.0) } else { cents(value / quantity) }
+                if quantity == 0.0 {
+                    json!(0.0)
+                } else {
+                    cents(value / quantity)
+                }
             };
             let (price, cost) = (each("revenue"), each("cost"));
             if let Some(row) = self.row_mut(products, id) {

@@ -1,8 +1,8 @@
 //! The forecast of an opportunity: one document made of its lines.
 
+use super::Action;
 use super::patch::steps;
 use super::stored::{Mode, stored_members};
-use super::Action;
 use crate::connectwise::kinds::{Kind, kind};
 use crate::connectwise::render::Model;
 use crate::connectwise::reply::{Answer, Refusal};
@@ -58,7 +58,11 @@ impl World {
         }
         let block = |(revenue, cost): (f64, f64)| {
             let margin = revenue - cost;
-            let percentage = if revenue == 0.0 { 0.0 } else { margin / revenue * 100.0 };
+            let percentage = if revenue == 0.0 {
+                0.0
+            } else {
+                margin / revenue * 100.0
+            };
             json!({"id": opportunity, "revenue": round(revenue), "cost": round(cost), "margin": round(margin),
                    "percentage": percentage.round() as i64})
         };
@@ -95,7 +99,10 @@ impl World {
             }
         }
         if !self.options.hide_info {
-            forecast.insert("_info".into(), json!({"lastUpdated": self.forecast_stamp(opportunity)}));
+            forecast.insert(
+                "_info".into(),
+                json!({"lastUpdated": self.forecast_stamp(opportunity)}),
+            );
         }
         Ok(Value::Object(forecast))
     }
@@ -104,9 +111,16 @@ impl World {
     fn forecast_stamp(&self, opportunity: i64) -> String {
         let items = kind("forecastItem");
         let lines = self.ids(items, Some(opportunity));
-        let last = lines.iter().filter_map(|id| Some(self.row(items, *id)?.updated)).max();
-        let entered = self.row(kind("opportunity"), opportunity).map(|row| row.entered);
-        last.or(entered).map(crate::connectwise::render::stamp).unwrap_or_default()
+        let last = lines
+            .iter()
+            .filter_map(|id| Some(self.row(items, *id)?.updated))
+            .max();
+        let entered = self
+            .row(kind("opportunity"), opportunity)
+            .map(|row| row.entered);
+        last.or(entered)
+            .map(crate::connectwise::render::stamp)
+            .unwrap_or_default()
     }
 
     /// `POST forecast`: adds the lines of a forecast, or one line.
@@ -139,13 +153,17 @@ impl World {
         let mut plan = vec![];
         for step in steps("forecast", body)? {
             let parts: Vec<&str> = step.path.splitn(3, '/').collect();
-            let wrong = || Refusal::bad_body("forecast", format!("The path {} does not exist", step.path));
+            let wrong =
+                || Refusal::bad_body("forecast", format!("The path {} does not exist", step.path));
             let ["forecastItems", at, rest] = parts.as_slice() else {
                 return Err(wrong());
             };
             let id = at.parse::<usize>().ok().and_then(|at| ids.get(at));
             let op = if step.removes() { "remove" } else { "replace" };
-            plan.push((*id.ok_or_else(wrong)?, json!([{"op": op, "path": rest, "value": step.value}])));
+            plan.push((
+                *id.ok_or_else(wrong)?,
+                json!([{"op": op, "path": rest, "value": step.value}]),
+            ));
         }
         for (id, step) in plan {
             self.patch(items, id, &step)?;
@@ -187,7 +205,11 @@ impl World {
             let quantity = line.get("quantity").and_then(Value::as_f64).unwrap_or(1.0);
             let each = |name: &str| {
                 let value = line.get(name).and_then(Value::as_f64).unwrap_or(0.0);
-                json!(if quantity == 0.0 { 0.0 } else { round(value / quantity) })
+                json!(if quantity == 0.0 {
+                    0.0
+                } else {
+                    round(value / quantity)
+                })
             };
             let mut members = Members::from_iter([
                 ("catalogItem".into(), item.clone()),

@@ -121,8 +121,7 @@ fn apply(
                 return Ok(());
             }
             let whole = Map::from_iter([(part.to_owned(), step.value.clone())]);
-            let value =
-                stored(world, kind, field, &Value::Object(whole), None).map_err(fault)?;
+            let value = stored(world, kind, field, &Value::Object(whole), None).map_err(fault)?;
             if let Some(value) = value {
                 members.insert(field.name.into(), value);
             }
@@ -131,8 +130,7 @@ fn apply(
             let rows = within(members.get(field.name), at, inner, step)
                 .ok_or_else(|| fault(format!("The path {} does not exist.", step.path)))?;
             let before = members.get(field.name).cloned();
-            let value =
-                stored(world, kind, field, &rows, before.as_ref()).map_err(fault)?;
+            let value = stored(world, kind, field, &rows, before.as_ref()).map_err(fault)?;
             members.insert(field.name.into(), value.unwrap_or_default());
         }
         ref inner if field.ty == Ty::Any => into_any(members, field, inner, step),
@@ -143,10 +141,7 @@ fn apply(
 
 /// The rows of an array with one of them changed.
 fn within(rows: Option<&Value>, at: &str, inner: &[&str], step: &Step<'_>) -> Option<Value> {
-    let mut rows = rows
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let mut rows = rows.and_then(Value::as_array).cloned().unwrap_or_default();
     match inner {
         // Whatever place is named, a new row goes to the end, and at place 0 its claim to be the default is lost.
         [] if step.op == Op::Add => {

@@ -35,10 +35,18 @@ impl World {
     pub(crate) fn add_detail(&mut self, adjustment: i64, mut members: Members) -> i64 {
         members.insert("adjustment".into(), adjustment.into());
         let number = |name: &str| members.get(name).and_then(Value::as_i64).unwrap_or(0);
-        let (item, warehouse, bin) = (number("catalogItem"), number("warehouse"), number("warehouseBin"));
+        let (item, warehouse, bin) = (
+            number("catalogItem"),
+            number("warehouse"),
+            number("warehouseBin"),
+        );
         let by = number("quantityAdjusted");
         let before = self.move_stock(item, warehouse, bin, by);
-        let shown = if self.options.on_hand_before { before } else { before + by };
+        let shown = if self.options.on_hand_before {
+            before
+        } else {
+            before + by
+        };
         members.insert("quantityOnHand".into(), json!(shown as f64));
         let catalog = kind("catalogItem");
         let of_item = |part: &str| self.row(catalog, item)?.members.get(part).cloned();

@@ -137,9 +137,8 @@ pub(super) fn stored(
             _ => return Err(not("true or false")),
         },
         Ty::Enum(known) => {
-            let found = text.and_then(|text| {
-                known.iter().find(|one| one.eq_ignore_ascii_case(text))
-            });
+            let found =
+                text.and_then(|text| known.iter().find(|one| one.eq_ignore_ascii_case(text)));
             let found = found.ok_or_else(|| not(&format!("one of {}", known.join(", "))))?;
             (*found).into()
         }
@@ -250,7 +249,10 @@ fn one_default_each(world: &World, items: &mut [Members]) {
                 .map_or("Phone", |(_, name)| name);
             item.insert("communicationType".into(), name.into());
         }
-        let value = item.get("value").and_then(Value::as_str).unwrap_or_default();
+        let value = item
+            .get("value")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if let Some(at) = value.find('@') {
             let domain = value[at..].to_owned();
             item.insert("domain".into(), domain.into());

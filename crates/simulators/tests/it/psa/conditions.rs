@@ -11,7 +11,9 @@ async fn asked(sim: &Sim, conditions: &str) -> Vec<i64> {
 }
 
 fn text<'v>(deal: &'v Value, path: &str) -> &'v str {
-    deal.pointer(path).and_then(Value::as_str).unwrap_or_default()
+    deal.pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -21,7 +23,13 @@ async fn each_operator_finds_what_a_plain_look_finds() {
     let name = |deal: &Value| deal["name"].as_str().unwrap().to_lowercase();
     let updated = |deal: &Value| text(deal, "/_info/lastUpdated").to_owned();
     let middle = {
-        let mut all: Vec<String> = sim.psa.truth().documents(DEALS).iter().map(|(_, deal)| updated(deal)).collect();
+        let mut all: Vec<String> = sim
+            .psa
+            .truth()
+            .documents(DEALS)
+            .iter()
+            .map(|(_, deal)| updated(deal))
+            .collect();
         all.sort();
         all[all.len() / 2].clone()
     };
@@ -30,25 +38,62 @@ async fn each_operator_finds_what_a_plain_look_finds() {
         ("status/id = 1".into(), Box::new(|d| status(d) == 1)),
         ("Status/ID!=1".into(), Box::new(|d| status(d) != 1)),
         ("status/name = \"won\"".into(), Box::new(|d| status(d) == 2)),
-        ("status/name = 'Won' or status/name='Lost'".into(), Box::new(|d| [2, 3].contains(&status(d)))),
-        ("status/id in (2, 3,4)".into(), Box::new(|d| (2..=4).contains(&status(d)))),
+        (
+            "status/name = 'Won' or status/name='Lost'".into(),
+            Box::new(|d| [2, 3].contains(&status(d))),
+        ),
+        (
+            "status/id in (2, 3,4)".into(),
+            Box::new(|d| (2..=4).contains(&status(d))),
+        ),
         ("status/id not in (1)".into(), Box::new(|d| status(d) != 1)),
-        ("name contains \"office\"".into(), Box::new(|d| name(d).contains("office"))),
-        ("name not contains 'OFFICE' AND status/id=1".into(), Box::new(|d| !name(d).contains("office") && status(d) == 1)),
-        ("name like \"Office*\"".into(), Box::new(|d| name(d).starts_with("office"))),
-        ("name like '%for 7%'".into(), Box::new(|d| name(d).contains("for 7"))),
-        ("name not like 'Office*'".into(), Box::new(|d| !name(d).starts_with("office"))),
-        ("closedDate = null".into(), Box::new(|d| d.get("closedDate").is_none())),
-        ("closedDate != null".into(), Box::new(|d| d.get("closedDate").is_some())),
-        ("(status/id = 1 or status/id = 57) and company/id <= 4".into(),
-         Box::new(|d| [1, 57].contains(&status(d)) && d["company"]["id"].as_i64().unwrap() <= 4)),
-        ("status/id = 1 or status/id = 57 and company/id <= 4".into(),
-         Box::new(|d| status(d) == 1 || status(d) == 57 && d["company"]["id"].as_i64().unwrap() <= 4)),
+        (
+            "name contains \"office\"".into(),
+            Box::new(|d| name(d).contains("office")),
+        ),
+        (
+            "name not contains 'OFFICE' AND status/id=1".into(),
+            Box::new(|d| !name(d).contains("office") && status(d) == 1),
+        ),
+        (
+            "name like \"Office*\"".into(),
+            Box::new(|d| name(d).starts_with("office")),
+        ),
+        (
+            "name like '%for 7%'".into(),
+            Box::new(|d| name(d).contains("for 7")),
+        ),
+        (
+            "name not like 'Office*'".into(),
+            Box::new(|d| !name(d).starts_with("office")),
+        ),
+        (
+            "closedDate = null".into(),
+            Box::new(|d| d.get("closedDate").is_none()),
+        ),
+        (
+            "closedDate != null".into(),
+            Box::new(|d| d.get("closedDate").is_some()),
+        ),
+        (
+            "(status/id = 1 or status/id = 57) and company/id <= 4".into(),
+            Box::new(|d| [1, 57].contains(&status(d)) && d["company"]["id"].as_i64().unwrap() <= 4),
+        ),
+        (
+            "status/id = 1 or status/id = 57 and company/id <= 4".into(),
+            Box::new(|d| {
+                status(d) == 1 || status(d) == 57 && d["company"]["id"].as_i64().unwrap() <= 4
+            }),
+        ),
         ("businessUnitId = 1.0".into(), Box::new(|_| true)),
         ("totalSalesTax > -1".into(), Box::new(|_| true)),
-        ("primarySalesRep/identifier = 'Ada'".into(), Box::new(|d| text(d, "/primarySalesRep/identifier") == "Ada")),
+        (
+            "primarySalesRep/identifier = 'Ada'".into(),
+            Box::new(|d| text(d, "/primarySalesRep/identifier") == "Ada"),
+        ),
     ];
-    let times: Vec<(&str, fn(&str, &str) -> bool)> = vec![
+    type Fits = fn(&str, &str) -> bool;
+    let times: Vec<(&str, Fits)> = vec![
         (">", |a, b| a > b),
         (">=", |a, b| a >= b),
         ("<", |a, b| a < b),
@@ -56,7 +101,11 @@ async fn each_operator_finds_what_a_plain_look_finds() {
         ("=", |a, b| a == b),
     ];
     for (conditions, keep) in &cases {
-        assert_eq!(asked(&sim, conditions).await, sim.deals(keep), "{conditions}");
+        assert_eq!(
+            asked(&sim, conditions).await,
+            sim.deals(keep),
+            "{conditions}"
+        );
     }
     for (op, fits) in times {
         for field in ["lastUpdated", "_info/lastUpdated", "LASTUPDATED"] {
@@ -72,7 +121,10 @@ async fn each_operator_finds_what_a_plain_look_finds() {
 async fn a_moment_may_stand_in_utc_with_an_offset_without_a_zone_or_as_a_day() {
     let sim = psa().await;
     sim.psa
-        .set_last_updated("sales/opportunities/5", "2026-03-01T12:00:00Z".parse().unwrap())
+        .set_last_updated(
+            "sales/opportunities/5",
+            "2026-03-01T12:00:00Z".parse().unwrap(),
+        )
         .unwrap();
     for moment in [
         "2026-03-01T12:00:00Z",
@@ -83,8 +135,15 @@ async fn a_moment_may_stand_in_utc_with_an_offset_without_a_zone_or_as_a_day() {
         let found = asked(&sim, &format!("id = 5 and lastUpdated = [{moment}]")).await;
         assert_eq!(found, [5], "{moment}");
     }
-    assert_eq!(asked(&sim, "id=5 and lastUpdated > [2026-03-01]").await, [5]);
-    assert!(asked(&sim, "id=5 and lastUpdated > [2026-03-02]").await.is_empty());
+    assert_eq!(
+        asked(&sim, "id=5 and lastUpdated > [2026-03-01]").await,
+        [5]
+    );
+    assert!(
+        asked(&sim, "id=5 and lastUpdated > [2026-03-02]")
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -110,9 +169,16 @@ async fn a_condition_that_cannot_be_read_is_refused_with_what_is_wrong() {
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert!(message.contains(part), "{conditions}: {message}");
     }
-    let lenient = psa_with(Options { closed_flag_condition: true, ..Options::for_testing() }).await;
+    let lenient = psa_with(Options {
+        closed_flag_condition: true,
+        ..Options::for_testing()
+    })
+    .await;
     let closed = asked(&lenient, "closedFlag = true").await;
-    assert_eq!(closed, lenient.deals(|deal| (2..=4).contains(&deal["status"]["id"].as_i64().unwrap())));
+    assert_eq!(
+        closed,
+        lenient.deals(|deal| (2..=4).contains(&deal["status"]["id"].as_i64().unwrap()))
+    );
 }
 
 #[tokio::test]
@@ -123,26 +189,55 @@ async fn child_and_custom_field_conditions_look_into_the_rows() {
         .iter()
         .find_map(|(id, contact)| {
             let items = contact["communicationItems"].as_array()?;
-            let mail = items.iter().find(|item| item["communicationType"] == "Email")?;
+            let mail = items
+                .iter()
+                .find(|item| item["communicationType"] == "Email")?;
             Some((*id, mail["value"].as_str()?.to_owned()))
         })
         .unwrap();
-    let conditions = format!("communicationItems/value like \"{mail}\" AND communicationItems/communicationType = \"Email\"");
-    assert_eq!(sim.ids("company/contacts", &[("childconditions", &conditions)]).await, [id]);
+    let conditions = format!(
+        "communicationItems/value like \"{mail}\" AND communicationItems/communicationType = \"Email\""
+    );
+    assert_eq!(
+        sim.ids("company/contacts", &[("childconditions", &conditions)])
+            .await,
+        [id]
+    );
     // Both must hold in one row: the address is no phone number.
-    let conditions = format!("communicationItems/value = '{mail}' and communicationItems/communicationType = 'Phone'");
-    assert!(sim.ids("company/contacts", &[("childConditions", &conditions)]).await.is_empty());
+    let conditions = format!(
+        "communicationItems/value = '{mail}' and communicationItems/communicationType = 'Phone'"
+    );
+    assert!(
+        sim.ids("company/contacts", &[("childConditions", &conditions)])
+            .await
+            .is_empty()
+    );
 
     let found = sim
-        .ids("procurement/catalog", &[("customFieldConditions", "caption='Barcodes' and value contains '0000007'")])
+        .ids(
+            "procurement/catalog",
+            &[(
+                "customFieldConditions",
+                "caption='Barcodes' and value contains '0000007'",
+            )],
+        )
         .await;
     assert_eq!(found, [8]);
     let tickets = sim
-        .ids("service/tickets", &[("customFieldConditions", "caption = \"TomNumber\" AND value != null")])
+        .ids(
+            "service/tickets",
+            &[(
+                "customFieldConditions",
+                "caption = \"TomNumber\" AND value != null",
+            )],
+        )
         .await;
     assert_eq!(tickets.len(), 20);
     let details = sim
-        .ids("procurement/adjustments", &[("childConditions", "adjustmentDetails/quantityAdjusted < 0")])
+        .ids(
+            "procurement/adjustments",
+            &[("childConditions", "adjustmentDetails/quantityAdjusted < 0")],
+        )
         .await;
     let expected: Vec<i64> = sim
         .psa
@@ -151,7 +246,8 @@ async fn child_and_custom_field_conditions_look_into_the_rows() {
         .into_iter()
         .filter(|(_, one)| {
             let rows = one["adjustmentDetails"].as_array().unwrap();
-            rows.iter().any(|row| row["quantityAdjusted"].as_i64().unwrap() < 0)
+            rows.iter()
+                .any(|row| row["quantityAdjusted"].as_i64().unwrap() < 0)
         })
         .map(|(id, _)| id)
         .collect();
@@ -163,14 +259,25 @@ async fn child_and_custom_field_conditions_look_into_the_rows() {
 async fn rows_come_in_the_asked_order_and_trimmed_to_the_asked_fields() {
     let sim = psa().await;
     let rows = sim
-        .get(DEALS, &[("orderBy", "status/name desc, _info/lastUpdated asc"), ("pageSize", "1000"),
-                      ("fields", "id,status/name,_info/lastUpdated")])
+        .get(
+            DEALS,
+            &[
+                ("orderBy", "status/name desc, _info/lastUpdated asc"),
+                ("pageSize", "1000"),
+                ("fields", "id,status/name,_info/lastUpdated"),
+            ],
+        )
         .await;
     let rows = rows.as_array().unwrap();
     assert_eq!(rows.len(), 300);
     assert_eq!(rows[0].as_object().unwrap().len(), 3, "{}", rows[0]);
     assert_eq!(rows[0]["status"].as_object().unwrap().len(), 1);
-    let key = |row: &Value| (text(row, "/status/name").to_lowercase(), text(row, "/_info/lastUpdated").to_owned());
+    let key = |row: &Value| {
+        (
+            text(row, "/status/name").to_lowercase(),
+            text(row, "/_info/lastUpdated").to_owned(),
+        )
+    };
     for pair in rows.windows(2) {
         let ((a, at), (b, bt)) = (key(&pair[0]), key(&pair[1]));
         assert!(a > b || (a == b && at <= bt), "{a} {at} before {b} {bt}");
