@@ -508,6 +508,7 @@ impl World {
             rows.extend(
                 below
                     .into_iter()
+                    .rev()
                     .filter_map(|id| Some((head, self.row(details, id)?.clone()))),
             );
         }
