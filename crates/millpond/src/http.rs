@@ -72,6 +72,13 @@ impl App {
         if let Err(why) = &reader {
             tracing::error!("SQL queries are not answered: {why}");
         }
+        let locked_out = reader.as_ref().ok().and_then(Reader::tenants_locked_out);
+        if let Some(why) = locked_out {
+            tracing::warn!(
+                "tenants' SQL and searches are not answered: {}",
+                crate::cli::chain_of(why)
+            );
+        }
         let is_local = config.server.listen.ip().is_loopback();
         let access = Access::new(mirror.store().clone(), keys, is_local);
         Ok(Self {

@@ -84,6 +84,11 @@ impl StoreError {
         sqlstate(source).is_some_and(|code| code.starts_with("22") || code == "23514")
     }
 
+    /// Whether the role lacks a right: a table may have come after the last grant.
+    pub(crate) fn is_not_granted(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if sqlstate(source).as_deref() == Some("42501"))
+    }
+
     pub(crate) fn from_sqlx(what: &'static str, source: sqlx::Error) -> Self {
         // 08: connection; 53: out of connections, memory or disk; 57P: shutting down or starting up.
         let away = match &source {

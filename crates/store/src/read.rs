@@ -14,6 +14,7 @@ use crate::{
     records::Incoming,
 };
 pub use criteria::{BadCriterion, Comparison, Criterion};
+pub(crate) use search::search_on;
 pub use search::{Search, SearchPage};
 
 /// A record as readers see it.

@@ -8,6 +8,7 @@ mod cells;
 mod error;
 mod role;
 mod run;
+mod scope;
 mod session;
 mod statement;
 
@@ -17,11 +18,18 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgPool;
+use tokio::sync::Semaphore;
 
-pub use self::error::{QueryError, RoleError};
-pub use self::role::{ReaderRole, ensure_reader_role, role_of};
-use self::session::Sessions;
+pub use self::error::{QueryError, RoleError, SearchError};
+use self::role::Audience;
+pub use self::role::{ReaderRole, ensure_reader_role, ensure_tenant_role, role_of, tenant_role_of};
+use self::scope::Signer;
+use self::session::{Session, Sessions};
 use self::statement::Kind;
+use crate::{
+    ResourceName,
+    read::{Search, SearchPage, search_on},
+};
 
 /// How much longer than the database we wait for its own time-out before we hang up.
 const HANG_UP_AFTER: Duration = Duration::from_millis(500);
@@ -94,7 +102,29 @@ fn as_millis<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result
 /// The door. Cheap to clone; clones share its places.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    sessions: Arc<Sessions>,
+    operators: Arc<Sessions>,
+    /// Or why tenants' statements cannot run.
+    tenants: Result<Arc<Tenants>, Arc<RoleError>>,
+}
+
+struct Tenants {
+    sessions: Sessions,
+    signer: Signer,
+}
+
+impl std::fmt::Debug for Tenants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.sessions.fmt(f)
+    }
+}
+
+/// What a statement sees.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// Everything: an operator's.
+    All,
+    /// What is of these instances: a tenant's. The database itself hides the rest.
+    Instances(&'a [String]),
 }
 
 impl Reader {
@@ -106,9 +136,32 @@ impl Reader {
     /// See [`ensure_reader_role`].
     pub async fn open(owner: &PgPool, concurrent_max: usize) -> Result<Self, RoleError> {
         let role = ensure_reader_role(owner).await?;
+        let concurrent_max = concurrent_max.max(1);
+        let places = Arc::new(Semaphore::new(concurrent_max));
+        let sessions = |audience, role: &ReaderRole| {
+            let places = Arc::clone(&places);
+            Sessions::new(owner.clone(), audience, role, places, concurrent_max)
+        };
+        let tenants = match ensure_tenant_role(owner).await {
+            Ok(role) => {
+                let signer = Signer::load(owner).await.map_err(|source| RoleError::Sql {
+                    action: "keep what claims are signed with",
+                    source,
+                })?;
+                let sessions = sessions(Audience::Tenants, &role);
+                Ok(Arc::new(Tenants { sessions, signer }))
+            }
+            Err(why) => Err(Arc::new(why)),
+        };
         Ok(Self {
-            sessions: Arc::new(Sessions::new(owner.clone(), &role, concurrent_max.max(1))),
+            operators: Arc::new(sessions(Audience::Operators, &role)),
+            tenants,
         })
+    }
+
+    /// Why tenants' statements cannot run, if they cannot.
+    pub fn tenants_locked_out(&self) -> Option<&RoleError> {
+        self.tenants.as_ref().err().map(Arc::as_ref)
     }
 
     /// Answers one statement. `params` are the values of `$1`, `$2`, …; their types follow from the statement.
@@ -125,15 +178,31 @@ impl Reader {
         params: &[serde_json::Value],
         limits: &Limits,
     ) -> Result<QueryAnswer, QueryError> {
+        self.query_as(Scope::All, sql, params, limits).await
+    }
+
+    /// As [`Reader::query`], of what `scope` lets be seen.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::query`]; [`QueryError::Locked`] when there is no role for tenants.
+    pub async fn query_as(
+        &self,
+        scope: Scope<'_>,
+        sql: &str,
+        params: &[serde_json::Value],
+        limits: &Limits,
+    ) -> Result<QueryAnswer, QueryError> {
         let deadline = Instant::now() + limits.timeout;
         let (kind, sql) = statement::admit(sql)?;
-        let _place = self.sessions.take_place(limits.timeout).await?;
+        let sessions = self.sessions(scope)?;
+        let _place = sessions.take_place(limits.timeout).await?;
         let mut granted = false;
         loop {
             let left = deadline
                 .saturating_duration_since(Instant::now())
                 .max(Duration::from_millis(1));
-            let attempt = self.attempt(kind, sql, params, limits, left);
+            let attempt = self.attempt(scope, kind, sql, params, limits, left);
             let answer = match tokio::time::timeout(left + HANG_UP_AFTER, attempt).await {
                 Ok(answer) => answer,
                 Err(_) => {
@@ -146,7 +215,7 @@ impl Reader {
                 // A schema that came later: grant, and look again.
                 Err(QueryError::Refused { code, .. }) if code == "42501" && !granted => {
                     granted = true;
-                    self.sessions.grant_again().await?;
+                    sessions.grant_again().await?;
                 }
                 Err(QueryError::Refused { code, .. }) if code == "57014" => {
                     return Err(QueryError::TimedOut {
@@ -158,15 +227,65 @@ impl Reader {
         }
     }
 
+    /// Finds records as [`Store::search`](crate::Store::search) does, of what `scope` lets be seen.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Search`] as that search; [`SearchError::Door`] when the door is full or locked.
+    pub async fn search_as(
+        &self,
+        scope: Scope<'_>,
+        search: &Search,
+        feed: &ResourceName,
+    ) -> Result<SearchPage, SearchError> {
+        let mut granted = false;
+        loop {
+            let sessions = self.sessions(scope)?;
+            let _place = sessions.take_place(search.timeout).await?;
+            let mut session = self.begin(scope, search.timeout).await?;
+            let found = search_on(session.connection(), search, feed).await;
+            match found {
+                Err(error) if error.is_not_granted() && !granted => {
+                    granted = true;
+                    sessions.grant_again().await.map_err(QueryError::from)?;
+                }
+                other => {
+                    session.give_back().await;
+                    return other.map_err(SearchError::Search);
+                }
+            }
+        }
+    }
+
+    fn sessions(&self, scope: Scope<'_>) -> Result<&Sessions, QueryError> {
+        match (scope, &self.tenants) {
+            (Scope::All, _) => Ok(&self.operators),
+            (Scope::Instances(_), Ok(tenants)) => Ok(&tenants.sessions),
+            (Scope::Instances(_), Err(why)) => Err(QueryError::Locked {
+                source: Arc::clone(why),
+            }),
+        }
+    }
+
+    /// A transaction that sees what `scope` says, and ends after `limit`.
+    async fn begin(&self, scope: Scope<'_>, limit: Duration) -> Result<Session<'_>, QueryError> {
+        let mut session = self.sessions(scope)?.begin(limit).await?;
+        if let (Scope::Instances(instances), Ok(tenants)) = (scope, &self.tenants) {
+            session.see(&tenants.signer, instances).await?;
+        }
+        Ok(session)
+    }
+
     async fn attempt(
         &self,
+        scope: Scope<'_>,
         kind: Kind,
         sql: &str,
         params: &[serde_json::Value],
         limits: &Limits,
         left: Duration,
     ) -> Result<QueryAnswer, QueryError> {
-        let mut session = self.sessions.begin(left).await?;
+        let mut session = self.begin(scope, left).await?;
         let started = Instant::now();
         let mut answer = match kind {
             Kind::Select => run::select(session.connection(), sql, params, limits).await,

@@ -40,6 +40,13 @@ impl Store {
                 "ALTER TABLE {} SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05)",
                 resource.sql()
             ),
+            // Whoever is let in sees all, but for tenants, whom a policy of theirs restricts.
+            format!("ALTER TABLE {} ENABLE ROW LEVEL SECURITY", resource.sql()),
+            format!(
+                "DO $$ BEGIN CREATE POLICY everyone ON {} USING (true) WITH CHECK (true); \
+                 EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+                resource.sql()
+            ),
         ] {
             sqlx::query(AssertSqlSafe(statement))
                 .execute(&mut *tx)

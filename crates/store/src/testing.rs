@@ -322,12 +322,14 @@ async fn drop_database(maintenance: &PgConnectOptions, name: &str) -> Result<(),
             "DROP DATABASE IF EXISTS {name} WITH (FORCE)"
         )))
         .await?;
-    connection
-        .execute(AssertSqlSafe(format!(
-            "DROP ROLE IF EXISTS {}",
-            crate::reader::role_of(name)
-        )))
-        .await?;
+    for role in [
+        crate::reader::role_of(name),
+        crate::reader::tenant_role_of(name),
+    ] {
+        connection
+            .execute(AssertSqlSafe(format!("DROP ROLE IF EXISTS {role}")))
+            .await?;
+    }
     connection.close().await
 }
 

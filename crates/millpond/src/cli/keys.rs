@@ -114,7 +114,9 @@ impl Keys {
             Self::Revoke { id } => {
                 let (key, told) = store.revoke_key(&id).await?;
                 store.access_heard(told).await?;
-                context.output.answer(&key, || show(std::slice::from_ref(&key)))?;
+                context
+                    .output
+                    .answer(&key, || show(std::slice::from_ref(&key)))?;
             }
         }
         database.close().await;

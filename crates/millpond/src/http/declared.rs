@@ -121,7 +121,7 @@ pub const DECLARED: &[Declared] = &[
     reads(
         "POST",
         "/v1/query/sql",
-        Operator,
+        Developer,
         "One SQL statement that reads",
     ),
     reads(

@@ -12,6 +12,7 @@ use serde_json::Value;
 use store::{
     ResourceName, StoreError,
     read::{Criterion, RecordRow, RecordVersion, Search},
+    reader::{Scope, SearchError},
 };
 
 use super::{
@@ -216,8 +217,7 @@ impl Question {
     }
 }
 
-async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<PageView>, ApiError> {
-    search.visible = caller.scope().map(<[String]>::to_vec);
+async fn find(app: &App, caller: &Caller, search: Search) -> Result<Json<PageView>, ApiError> {
     let feed = app.feed(&search.resource)?;
     let mut known = app.mirror().instances();
     known.retain(|name| caller.sees(name));
@@ -229,11 +229,19 @@ async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<Pag
         return Err(ApiError::not_found(message));
     }
     let began = Instant::now();
-    let page = app
-        .store()
-        .search(&search, &feed)
-        .await
-        .map_err(|error| refused(&search, error))?;
+    // What a tenant sees is for the database to say.
+    let page = match caller.scope() {
+        None => app.store().search(&search, &feed).await,
+        Some(scope) => {
+            let scope = Scope::Instances(scope);
+            match app.reader()?.search_as(scope, &search, &feed).await {
+                Err(SearchError::Door(error)) => return Err(error.into()),
+                Err(SearchError::Search(error)) => Err(error),
+                Ok(page) => Ok(page),
+            }
+        }
+    }
+    .map_err(|error| refused(&search, error))?;
     let snapshot = app.store().newest_snapshot().await?;
     let now = jiff::Timestamp::now();
     let records = page.records.into_iter().map(|record| FoundRecord {

@@ -3,9 +3,9 @@
 use axum::{Json, extract::State, extract::rejection::JsonRejection};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::reader::QueryAnswer;
+use store::reader::{QueryAnswer, Scope};
 
-use super::{App, error::ApiError};
+use super::{App, caller::Caller, error::ApiError};
 
 /// The most values of a query.
 const PARAMS_MAX: usize = 100;
@@ -32,6 +32,7 @@ pub struct SqlView {
 /// Answers one statement.
 pub async fn query(
     State(app): State<App>,
+    caller: Caller,
     query: Result<Json<SqlQuery>, JsonRejection>,
 ) -> Result<Json<SqlView>, ApiError> {
     let Json(query) = query?;
@@ -41,8 +42,9 @@ pub async fn query(
     }
     let reader = app.reader()?;
     let snapshot = app.store().newest_snapshot().await?;
+    let scope = caller.scope().map_or(Scope::All, Scope::Instances);
     let answer = reader
-        .query(&query.sql, &query.params, app.sql_limits())
+        .query_as(scope, &query.sql, &query.params, app.sql_limits())
         .await?;
     Ok(Json(SqlView { answer, snapshot }))
 }

@@ -147,6 +147,18 @@ async fn a_tenant_sees_the_records_of_its_instances_alone() {
             reply.body
         );
     }
+    for (sql, rows) in [
+        ("SELECT instance FROM cin7.sale", json!([["pond-uk"]])),
+        (
+            "SELECT instance FROM cin7.sale WHERE instance = 'pond-eu'",
+            json!([]),
+        ),
+        ("SELECT name FROM millpond.instance", json!([["pond-uk"]])),
+    ] {
+        let query = json!({ "sql": sql });
+        let reply = estate.ask(&key, "POST", "/v1/query/sql", Some(query)).await;
+        assert_eq!(reply.json()["rows"], rows, "{sql}: {}", reply.body);
+    }
     let found = estate.ask(&key, "GET", "/v1/records/cin7.sale", None).await;
     assert_eq!(found.json()["records"].as_array().unwrap().len(), 1);
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Connection, Postgres, QueryBuilder};
+use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 
 use super::{COLUMNS, Criterion, RecordRow, criteria::containments, record};
 use crate::{
@@ -24,8 +24,6 @@ pub struct Search {
     pub resource: ResourceName,
     /// Only these instances; empty: all.
     pub instances: Vec<String>,
-    /// The instances that are there at all for whoever asks; `None`: all.
-    pub visible: Option<Vec<String>>,
     /// Typed criteria.
     pub criteria: Vec<Criterion>,
     /// A body that a match must contain.
@@ -48,7 +46,6 @@ impl Search {
         Self {
             resource,
             instances: Vec::new(),
-            visible: None,
             criteria: Vec::new(),
             contains: None,
             json_path: None,
@@ -83,35 +80,46 @@ impl Store {
     ///
     /// [`crate::StoreError::Refused`] with PostgreSQL's own words when the JSON path is wrong or time is up.
     pub async fn search(&self, search: &Search, feed: &ResourceName) -> Result<SearchPage> {
-        let limit = search.limit.clamp(1, SEARCH_PAGE_MAX);
-        let after = search.after.as_deref().map(parse_after).transpose()?;
-        let mut query = statement(search, after, feed, limit);
         let mut connection = self.pool().acquire().await.to("search")?;
         let mut tx = connection.begin().await.to("search")?;
-        // The planner does not know what it costs to open a large body: where the index can tell, it must.
-        let indexed =
-            search.contains.is_some() || search.criteria.iter().any(Criterion::is_equality);
-        sqlx::query("SELECT set_config('statement_timeout', $1, true), set_config('enable_seqscan', $2, true)")
-            .bind(search.timeout.as_millis().max(1).to_string())
-            .bind(if indexed { "off" } else { "on" })
-            .execute(&mut *tx)
-            .await
-            .to("search")?;
-        let rows = query.build().fetch_all(&mut *tx).await.to("search")?;
+        let page = search_on(&mut tx, search, feed).await?;
         tx.commit().await.to("search")?;
-        let mut records = rows.iter().map(record).collect::<Result<Vec<_>>>()?;
-        let more = records.len() as i64 > limit;
-        records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = records.last().filter(|_| more).map(|last| {
-            let after = After {
-                at: last.upstream_at,
-                instance: last.instance.clone(),
-                id: last.id.clone(),
-            };
-            hex(&serde_json::to_vec(&after).unwrap_or_default())
-        });
-        Ok(SearchPage { records, next })
+        Ok(page)
     }
+}
+
+/// Runs a search in a transaction that sees what it may.
+pub(crate) async fn search_on(
+    tx: &mut PgConnection,
+    search: &Search,
+    feed: &ResourceName,
+) -> Result<SearchPage> {
+    let limit = search.limit.clamp(1, SEARCH_PAGE_MAX);
+    let after = search.after.as_deref().map(parse_after).transpose()?;
+    let mut query = statement(search, after, feed, limit);
+    // The planner does not know what it costs to open a large body: where the index can tell, it must.
+    let indexed = search.contains.is_some() || search.criteria.iter().any(Criterion::is_equality);
+    sqlx::query(
+        "SELECT set_config('statement_timeout', $1, true), set_config('enable_seqscan', $2, true)",
+    )
+    .bind(search.timeout.as_millis().max(1).to_string())
+    .bind(if indexed { "off" } else { "on" })
+    .execute(&mut *tx)
+    .await
+    .to("search")?;
+    let rows = query.build().fetch_all(&mut *tx).await.to("search")?;
+    let mut records = rows.iter().map(record).collect::<Result<Vec<_>>>()?;
+    let more = records.len() as i64 > limit;
+    records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = records.last().filter(|_| more).map(|last| {
+        let after = After {
+            at: last.upstream_at,
+            instance: last.instance.clone(),
+            id: last.id.clone(),
+        };
+        hex(&serde_json::to_vec(&after).unwrap_or_default())
+    });
+    Ok(SearchPage { records, next })
 }
 
 fn statement(
@@ -135,12 +143,6 @@ fn statement(
         query
             .push(" AND r.instance = ANY(")
             .push_bind(search.instances.clone())
-            .push(")");
-    }
-    if let Some(visible) = &search.visible {
-        query
-            .push(" AND r.instance = ANY(")
-            .push_bind(visible.clone())
             .push(")");
     }
     if let Some(body) = &search.contains {

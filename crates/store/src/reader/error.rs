@@ -1,6 +1,6 @@
 //! Why the SQL door did not answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What the door lets through, for messages.
 pub(super) const ALLOWED: &str = "one SELECT, WITH, VALUES, TABLE, EXPLAIN or SHOW statement";
@@ -80,6 +80,13 @@ pub enum QueryError {
         #[source]
         source: sqlx::Error,
     },
+    /// There is no role for tenants, and theirs may run under no other.
+    #[error("tenants' statements cannot run here")]
+    Locked {
+        /// Why.
+        #[source]
+        source: Arc<RoleError>,
+    },
     /// The role that queries run under is not usable.
     #[error("the role that SQL queries run under is not ready")]
     Role {
@@ -93,4 +100,15 @@ impl From<RoleError> for QueryError {
     fn from(source: RoleError) -> Self {
         Self::Role { source }
     }
+}
+
+/// Why a search that a scope bounds has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The search itself.
+    #[error(transparent)]
+    Search(crate::StoreError),
+    /// The door is full or locked, or the database is away.
+    #[error(transparent)]
+    Door(#[from] QueryError),
 }

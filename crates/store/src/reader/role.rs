@@ -6,7 +6,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use super::error::RoleError;
+use super::{error::RoleError, scope};
 
 /// Tables of the schema `millpond` that queries may read. Everything else there stays the owner's.
 const READABLE: [&str; 12] = [
@@ -64,11 +64,45 @@ impl fmt::Debug for ReaderRole {
     }
 }
 
+/// Who reads through a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Operators: all rows.
+    Operators,
+    /// Tenants: the rows that a signed claim names.
+    Tenants,
+}
+
+impl Audience {
+    fn role(self) -> &'static str {
+        match self {
+            Self::Operators => "millpond_reader",
+            Self::Tenants => "millpond_tenant",
+        }
+    }
+
+    fn secret(self) -> &'static str {
+        match self {
+            Self::Operators => "reader_password",
+            Self::Tenants => "tenant_password",
+        }
+    }
+}
+
 /// The name of the role that reads `database`: roles belong to the whole server, so each database has its own.
 pub fn role_of(database: &str) -> String {
+    name_of(Audience::Operators, database)
+}
+
+/// The name of the role that tenants' statements run under.
+pub fn tenant_role_of(database: &str) -> String {
+    name_of(Audience::Tenants, database)
+}
+
+fn name_of(audience: Audience, database: &str) -> String {
     let name = match database {
-        "millpond" => return "millpond_reader".to_owned(),
-        _ => format!("millpond_reader_{database}"),
+        "millpond" => return audience.role().to_owned(),
+        _ => format!("{}_{database}", audience.role()),
     };
     if name.len() <= NAME_BYTES_MAX {
         return name;
@@ -88,6 +122,19 @@ pub fn role_of(database: &str) -> String {
 ///
 /// [`RoleError::MayNotCreate`] with the statements an administrator has to run; [`RoleError::Sql`] otherwise.
 pub async fn ensure_reader_role(owner: &PgPool) -> Result<ReaderRole, RoleError> {
+    ensure(owner, Audience::Operators).await
+}
+
+/// As [`ensure_reader_role`], for the role that tenants' statements run under.
+///
+/// # Errors
+///
+/// The same.
+pub async fn ensure_tenant_role(owner: &PgPool) -> Result<ReaderRole, RoleError> {
+    ensure(owner, Audience::Tenants).await
+}
+
+async fn ensure(owner: &PgPool, audience: Audience) -> Result<ReaderRole, RoleError> {
     let sql = |action| move |source| RoleError::Sql { action, source };
     let mut connection = owner.acquire().await.map_err(sql("reach the database"))?;
     let mut tx = connection.begin().await.map_err(sql("begin"))?;
@@ -100,13 +147,14 @@ pub async fn ensure_reader_role(owner: &PgPool) -> Result<ReaderRole, RoleError>
             .fetch_one(&mut *tx)
             .await
             .map_err(sql("ask who we are"))?;
-    let name = role_of(&database);
+    let name = name_of(audience, &database);
     let fresh = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARS);
     let password: String = sqlx::query_scalar(
-        "INSERT INTO millpond.secret (name, value) VALUES ('reader_password', $1)
+        "INSERT INTO millpond.secret (name, value) VALUES ($2, $1)
          ON CONFLICT (name) DO UPDATE SET value = secret.value RETURNING value",
     )
     .bind(fresh)
+    .bind(audience.secret())
     .fetch_one(&mut *tx)
     .await
     .map_err(sql("keep the role's password"))?;
@@ -140,8 +188,8 @@ pub async fn ensure_reader_role(owner: &PgPool) -> Result<ReaderRole, RoleError>
             Err(_) => {
                 // The password stays: the administrator's statements use it.
                 tx.rollback().await.map_err(sql("roll back"))?;
-                keep_password(owner, &role).await?;
-                let statements = statements(&role.name);
+                keep_password(owner, audience, &role).await?;
+                let statements = statements(audience, &role.name);
                 return Err(RoleError::MayNotCreate {
                     owner: user,
                     statements,
@@ -150,9 +198,17 @@ pub async fn ensure_reader_role(owner: &PgPool) -> Result<ReaderRole, RoleError>
             }
         }
     }
-    grant(&mut tx, &role.name)
-        .await
-        .map_err(sql("let the role read"))?;
+    match audience {
+        Audience::Operators => grant(&mut tx, &role.name).await,
+        Audience::Tenants => {
+            let granted = scope::grant(&mut tx, &role.name).await;
+            match granted {
+                Ok(()) => scope::allow_indexes(&mut tx).await.map(drop),
+                Err(error) => Err(error),
+            }
+        }
+    }
+    .map_err(sql("let the role read"))?;
     tx.commit().await.map_err(sql("commit the role"))?;
     Ok(role)
 }
@@ -177,20 +233,29 @@ async fn rights(tx: &mut PgConnection) -> Result<Rights, sqlx::Error> {
     })
 }
 
-async fn keep_password(owner: &PgPool, role: &ReaderRole) -> Result<(), RoleError> {
-    sqlx::query("INSERT INTO millpond.secret (name, value) VALUES ('reader_password', $1) ON CONFLICT DO NOTHING")
+async fn keep_password(
+    owner: &PgPool,
+    audience: Audience,
+    role: &ReaderRole,
+) -> Result<(), RoleError> {
+    sqlx::query("INSERT INTO millpond.secret (name, value) VALUES ($2, $1) ON CONFLICT DO NOTHING")
         .bind(&role.password)
+        .bind(audience.secret())
         .execute(owner)
         .await
-        .map_err(|source| RoleError::Sql { action: "keep the role's password", source })?;
+        .map_err(|source| RoleError::Sql {
+            action: "keep the role's password",
+            source,
+        })?;
     Ok(())
 }
 
 /// What an administrator has to run when we may not.
-fn statements(role: &str) -> String {
+fn statements(audience: Audience, role: &str) -> String {
+    let secret = audience.secret();
     format!(
         "SELECT format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', '{role}', value)\n  \
-         FROM millpond.secret WHERE name = 'reader_password' \\gexec\n\
+         FROM millpond.secret WHERE name = '{secret}' \\gexec\n\
          ALTER ROLE \"{role}\" SET default_transaction_read_only = on;\n\
          ALTER ROLE \"{role}\" SET temp_file_limit = '1GB';"
     )

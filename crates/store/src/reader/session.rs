@@ -1,6 +1,6 @@
 //! Connections of the reading role: a bounded number, kept between queries, and each as new for the next.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
@@ -8,12 +8,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{QueryError, RoleError};
-use super::role::{ReaderRole, ensure_reader_role};
+use super::role::{Audience, ReaderRole, ensure_reader_role, ensure_tenant_role};
+use super::scope::Signer;
 
 pub(super) struct Sessions {
     owner: PgPool,
+    audience: Audience,
     options: PgConnectOptions,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     concurrent_max: usize,
     idle: Mutex<Vec<PgConnection>>,
 }
@@ -34,15 +36,22 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    pub fn new(owner: PgPool, role: &ReaderRole, concurrent_max: usize) -> Self {
+    pub fn new(
+        owner: PgPool,
+        audience: Audience,
+        role: &ReaderRole,
+        places: Arc<Semaphore>,
+        concurrent_max: usize,
+    ) -> Self {
         // What a query prepares is discarded after it, so nothing may be remembered here.
         let options = role
             .connect_options(&owner.connect_options())
             .statement_cache_capacity(0)
             .application_name("millpond sql");
-        let (places, idle) = (Semaphore::new(concurrent_max), Mutex::default());
+        let idle = Mutex::default();
         Self {
             owner,
+            audience,
             options,
             places,
             concurrent_max,
@@ -101,11 +110,30 @@ impl Sessions {
 
     /// Grants what there is to read by now.
     pub async fn grant_again(&self) -> Result<(), RoleError> {
-        ensure_reader_role(&self.owner).await.map(drop)
+        match self.audience {
+            Audience::Operators => ensure_reader_role(&self.owner).await,
+            Audience::Tenants => ensure_tenant_role(&self.owner).await,
+        }
+        .map(drop)
     }
 }
 
 impl Session<'_> {
+    /// Lets this transaction see what is of `instances`, and nothing else.
+    pub async fn see(&mut self, signer: &Signer, instances: &[String]) -> Result<(), QueryError> {
+        let away = |source| QueryError::Away { source };
+        let began: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM now()) * 1000000)::bigint")
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(away)?;
+        sqlx::query("SELECT set_config('millpond.scope', $1, true)")
+            .bind(signer.token(began, instances))
+            .execute(&mut self.connection)
+            .await
+            .map_err(away)?;
+        Ok(())
+    }
+
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
     }

@@ -5,6 +5,7 @@ mod events;
 mod private;
 mod reader;
 mod records;
+mod scope;
 mod testing;
 
 /// How often a condition is looked at.
