@@ -1,14 +1,26 @@
 //! Who asks: from a credential to the principal it stands for, and what that principal sees.
 
-use std::sync::{Arc, PoisonError, RwLock};
+pub mod quota;
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use store::{
     Store, StoreError,
     access::Told,
     keys::{CREDENTIAL_BYTES_MAX, KeyHasher, Principal},
+    tenants::Tenant,
 };
 use subtle::ConstantTimeEq as _;
+use tokio_util::sync::CancellationToken;
 use upstream::Secret;
+
+use self::quota::{Over, Quotas};
+
+/// How often requests that need not be counted at once are written down.
+const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// The keys that configuration names. Whoever shows one is an operator.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +51,7 @@ impl ApiKeys {
 #[derive(Debug, Clone)]
 pub struct Caller {
     principal: Principal,
+    tenant: Option<Arc<Tenant>>,
     /// The instances it sees, sorted; `None`: all.
     scope: Option<Arc<[String]>>,
 }
@@ -48,6 +61,7 @@ impl Caller {
     pub fn operator() -> Self {
         Self {
             principal: Principal::operator(),
+            tenant: None,
             scope: None,
         }
     }
@@ -55,6 +69,11 @@ impl Caller {
     /// Whom the credential stands for.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Its tenant, with limits and quota window; `None`: an operator.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_deref()
     }
 
     /// The instances it sees, sorted; `None`: all.
@@ -97,6 +116,7 @@ struct Inner {
     /// Whether only this machine can ask at all.
     is_local: bool,
     hasher: RwLock<Option<KeyHasher>>,
+    quotas: Quotas,
 }
 
 impl Access {
@@ -108,6 +128,7 @@ impl Access {
                 configured,
                 is_local,
                 hasher: RwLock::default(),
+                quotas: Quotas::default(),
             }),
         }
     }
@@ -147,29 +168,34 @@ impl Access {
         if over {
             return Ok(None);
         }
-        let scope = match &principal.tenant {
-            None => None,
-            Some(tenant) => {
-                let project = principal.project.as_deref();
-                Some(self.scope(tenant, project).await?)
-            }
+        let Some(tenant) = &principal.tenant else {
+            return Ok(Some(Caller {
+                principal,
+                tenant: None,
+                scope: None,
+            }));
         };
-        Ok(Some(Caller { principal, scope }))
+        let Some(tenant) = self.inner.store.find_tenant(tenant).await? else {
+            return Ok(None);
+        };
+        let scope = self.scope(&tenant, principal.project.as_deref()).await?;
+        Ok(Some(Caller {
+            principal,
+            tenant: Some(Arc::new(tenant)),
+            scope: Some(scope),
+        }))
     }
 
     /// What a tenant, or one of its projects, sees.
     async fn scope(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         project: Option<&str>,
     ) -> Result<Arc<[String]>, StoreError> {
-        let store = &self.inner.store;
-        let Some(tenant_row) = store.find_tenant(tenant).await? else {
-            return Ok(Arc::default());
-        };
-        let mut instances = tenant_row.instances;
+        let mut instances = tenant.instances.clone();
         if let Some(project) = project {
-            let Some(project) = store.find_project(tenant, project).await? else {
+            let store = &self.inner.store;
+            let Some(project) = store.find_project(&tenant.id, project).await? else {
                 return Ok(Arc::default());
             };
             if let Some(shown) = project.instances {
@@ -187,6 +213,38 @@ impl Access {
     /// The database went away.
     pub async fn settle(&self, told: Told) -> Result<(), StoreError> {
         self.inner.store.access_heard(told).await
+    }
+
+    /// Counts one request, or says why the caller has to wait.
+    ///
+    /// # Errors
+    ///
+    /// The database is away, and the caller's tenant has a limit.
+    pub async fn count(&self, caller: &Caller) -> Result<Result<(), Over>, StoreError> {
+        let now = jiff::Timestamp::now();
+        self.inner
+            .quotas
+            .admit(&self.inner.store, caller, now)
+            .await
+    }
+
+    /// Writes down every second what was counted in this process, until `stop`, and once more then.
+    pub async fn keep_books(&self, stop: CancellationToken) {
+        loop {
+            let stopped = tokio::select! {
+                () = stop.cancelled() => true,
+                () = tokio::time::sleep(WRITE_DOWN_EVERY) => false,
+            };
+            if let Err(error) = self.inner.quotas.write_down(&self.inner.store).await {
+                tracing::warn!(
+                    error = crate::cli::chain_of(&error),
+                    "requests could not be counted in the database; they are kept for the next time"
+                );
+            }
+            if stopped {
+                return;
+            }
+        }
     }
 
     async fn hasher(&self) -> Result<Option<KeyHasher>, StoreError> {

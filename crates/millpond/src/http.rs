@@ -81,6 +81,8 @@ impl App {
         }
         let is_local = config.server.listen.ip().is_loopback();
         let access = Access::new(mirror.store().clone(), keys, is_local);
+        let (books, until) = (access.clone(), stop.clone());
+        tokio::spawn(async move { books.keep_books(until).await });
         Ok(Self {
             inner: Arc::new(Inner {
                 ear: Ear::new(mirror.store().clone()),

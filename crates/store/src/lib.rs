@@ -23,6 +23,7 @@ pub mod runs;
 pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod usage;
 pub mod watermark;
 
 use std::time::Duration;

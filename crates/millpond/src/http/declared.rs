@@ -172,6 +172,12 @@ pub const DECLARED: &[Declared] = &[
         &[TENANT, PROJECT, PRINCIPAL],
         "Delete a tenant with its projects and keys",
     ),
+    reads(
+        "GET",
+        "/v1/tenants/{tenant}/usage",
+        User,
+        "What a tenant has used of its quota window",
+    ),
     writes(
         "PUT",
         "/v1/tenants/{tenant}/instances/{instance}",

@@ -12,7 +12,10 @@ use serde::Serialize;
 use store::{StoreError, reader::QueryError};
 use upstream::CallError;
 
-use crate::cli::chain_of;
+use crate::{
+    access::quota::{self, Over},
+    cli::chain_of,
+};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -167,6 +170,26 @@ impl From<StoreError> for ApiError {
             }
             _ => Self::internal(chain_of(&error)),
         }
+    }
+}
+
+impl From<Over> for ApiError {
+    fn from(over: Over) -> Self {
+        let (code, message, until) = match over {
+            Over::Quota { until } => (
+                "over_quota",
+                format!("the tenant has used its quota; the next window begins at {until}"),
+                until,
+            ),
+            Over::Rate { until } => (
+                "too_many_calls",
+                format!("the key has made its calls of this minute; the next begins at {until}"),
+                until,
+            ),
+        };
+        let mut told = Self::new(StatusCode::TOO_MANY_REQUESTS, code, message);
+        told.0.retry_after = Some(quota::wait(until, jiff::Timestamp::now()));
+        told
     }
 }
 

@@ -76,6 +76,11 @@ pub async fn admit(
     if let Err(error) = caller::check(&caller, needs) {
         return error.into_response();
     }
+    match app.access().count(&caller).await {
+        Ok(Ok(())) => {}
+        Ok(Err(over)) => return ApiError::from(over).into_response(),
+        Err(error) => return ApiError::from(error).into_response(),
+    }
     request.extensions_mut().insert(caller);
     next.run(request).await
 }

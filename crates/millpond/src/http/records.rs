@@ -217,7 +217,8 @@ impl Question {
     }
 }
 
-async fn find(app: &App, caller: &Caller, search: Search) -> Result<Json<PageView>, ApiError> {
+async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<PageView>, ApiError> {
+    search.visible = caller.scope().map(<[String]>::to_vec);
     let feed = app.feed(&search.resource)?;
     let mut known = app.mirror().instances();
     known.retain(|name| caller.sees(name));

@@ -33,6 +33,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/principal"),
     ("GET, POST", "/v1/tenants"),
     ("GET, PATCH, DELETE", "/v1/tenants/{tenant}"),
+    ("GET", "/v1/tenants/{tenant}/usage"),
     ("PUT, DELETE", "/v1/tenants/{tenant}/instances/{instance}"),
     ("GET, POST", "/v1/tenants/{tenant}/projects"),
     (

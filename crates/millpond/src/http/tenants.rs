@@ -8,10 +8,12 @@ use axum::{
     routing::{get, put},
 };
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::{
     keys::Principal,
     tenants::{Tenant, TenantChange},
+    usage::Meter,
 };
 
 use super::{
@@ -37,6 +39,7 @@ pub(super) fn routes() -> Router<App> {
             "/v1/tenants/{tenant}",
             get(show_tenant).patch(change_tenant).delete(delete_tenant),
         )
+        .route("/v1/tenants/{tenant}/usage", get(show_usage))
         .route(
             "/v1/tenants/{tenant}/instances/{instance}",
             put(own_instance).delete(disown_instance),
@@ -107,6 +110,29 @@ pub async fn show_tenant(
 ) -> Result<Json<Tenant>, ApiError> {
     see_tenant(&caller, &tenant)?;
     Ok(Json(app.store().load_tenant(&tenant).await?))
+}
+
+/// What a tenant has used of its quota window.
+#[derive(Debug, Serialize)]
+pub struct UsageView {
+    window_start: Timestamp,
+    window_end: Timestamp,
+    meters: Vec<Meter>,
+}
+
+/// `GET /v1/tenants/{tenant}/usage`: exact for meters with a limit; requests without one may be a second late.
+pub async fn show_usage(
+    State(app): State<App>,
+    caller: Caller,
+    Path(tenant): Path<String>,
+) -> Result<Json<UsageView>, ApiError> {
+    see_tenant(&caller, &tenant)?;
+    let tenant = app.store().load_tenant(&tenant).await?;
+    Ok(Json(UsageView {
+        meters: app.store().usage(&tenant).await?,
+        window_start: tenant.window_start,
+        window_end: tenant.window_end,
+    }))
 }
 
 /// A tenant to be made.

@@ -298,6 +298,51 @@ async fn what_changes_about_a_key_holds_at_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_hundred_left_and_four_hundred_at_once_are_a_hundred_answers() {
+    let estate = Estate::new().await;
+    let (_, key) = estate.key("britain", "user").await;
+    let limits = json!({ "limits": { "requests": 100 } });
+    estate
+        .must("PATCH", "/v1/tenants/britain", Some(limits))
+        .await;
+    let asked = (0..400).map(|_| estate.ask(&key, "GET", "/v1/principal", None));
+    let replies = futures::future::join_all(asked).await;
+    let count = |status: u16| {
+        replies
+            .iter()
+            .filter(|reply| reply.status == status)
+            .count()
+    };
+    assert_eq!((count(200), count(429)), (100, 300));
+    let refused = replies.iter().find(|reply| reply.status == 429).unwrap();
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    assert_eq!(refused.json()["code"], "over_quota");
+    let usage = estate.must("GET", "/v1/tenants/britain/usage", None).await;
+    assert_eq!(
+        usage["meters"],
+        json!([{ "meter": "requests", "used": 100, "limit": 100 }])
+    );
+    // More is let through as soon as the limit is raised.
+    let limits = json!({ "limits": { "requests": 101 } });
+    estate
+        .must("PATCH", "/v1/tenants/britain", Some(limits))
+        .await;
+    assert_eq!(estate.status(&key, "/v1/principal").await, 200);
+    assert_eq!(estate.status(&key, "/v1/principal").await, 429);
+    // Who has no limit is counted as well, a little later.
+    let (_, other) = estate.key("europe", "user").await;
+    assert_eq!(estate.status(&other, "/v1/principal").await, 200);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let usage = estate.must("GET", "/v1/tenants/europe/usage", None).await;
+        if usage["meters"] == json!([{ "meter": "requests", "used": 1, "limit": null }]) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{usage}");
+    }
+}
+
+#[tokio::test]
 async fn a_tenant_is_made_changed_and_deleted() {
     let estate = Estate::new().await;
     let reply = async |method: &str, path: &str, body: Option<Value>| {

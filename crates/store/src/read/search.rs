@@ -24,6 +24,9 @@ pub struct Search {
     pub resource: ResourceName,
     /// Only these instances; empty: all.
     pub instances: Vec<String>,
+    /// The instances that are there at all for whoever asks; `None`: all. For tenants the database itself sees to
+    /// it as well, see [`crate::reader::Reader::search_as`].
+    pub visible: Option<Vec<String>>,
     /// Typed criteria.
     pub criteria: Vec<Criterion>,
     /// A body that a match must contain.
@@ -46,6 +49,7 @@ impl Search {
         Self {
             resource,
             instances: Vec::new(),
+            visible: None,
             criteria: Vec::new(),
             contains: None,
             json_path: None,
@@ -143,6 +147,12 @@ fn statement(
         query
             .push(" AND r.instance = ANY(")
             .push_bind(search.instances.clone())
+            .push(")");
+    }
+    if let Some(visible) = &search.visible {
+        query
+            .push(" AND r.instance = ANY(")
+            .push_bind(visible.clone())
             .push(")");
     }
     if let Some(body) = &search.contains {
