@@ -54,3 +54,12 @@ bench-changes: ## change 10 of 51,000 sales and count the calls that bring them 
 	@scripts/setup demo
 	cargo build --release --locked -p bench
 	$(TARGET_DIR)/release/bench changes $(BENCH_ARGS)
+
+.PHONY: bench-calls
+bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
+	@scripts/setup build
+	cargo build --release --locked -p calls --example calls_bench
+	test -x $(TARGET_DIR)/bench-calls/venv/bin/python || python3 -m venv $(TARGET_DIR)/bench-calls/venv
+	$(TARGET_DIR)/bench-calls/venv/bin/pip install --quiet pandas pyarrow orjson
+	$(TARGET_DIR)/release/examples/calls_bench --dir $(TARGET_DIR)/bench-calls \
+	    --python $(TARGET_DIR)/bench-calls/venv/bin/python $(BENCH_ARGS)

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how the process ends.
 
+mod calls;
 mod changes;
 mod config;
 mod connections;
@@ -64,6 +65,7 @@ pub struct Cli {
 enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
+    Dev(serve::Dev),
     Worker(serve::Worker),
     Sync(sync::Sync),
     Status(sync::StatusArgs),
@@ -82,6 +84,8 @@ enum Command {
     Projects(tenants::Projects),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Calls(calls::Calls),
     #[command(subcommand)]
     Connections(connections::Connections),
     #[command(subcommand)]
@@ -154,6 +158,7 @@ impl Command {
             Self::Demo(demo) => demo.run(context).await,
             Self::Simulate(simulate) => simulate.run(context).await,
             Self::Serve(serve) => serve.run(context).await,
+            Self::Dev(dev) => dev.run(context).await,
             Self::Worker(worker) => worker.run(context).await,
             Self::Sync(sync) => sync.run(context).await,
             Self::Status(status) => status.run(context).await,
@@ -169,6 +174,7 @@ impl Command {
             Self::Tenants(tenants) => tenants.run(context).await,
             Self::Projects(projects) => projects.run(context).await,
             Self::Keys(keys) => keys.run(context).await,
+            Self::Calls(calls) => calls.run(context).await,
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),

@@ -1,5 +1,7 @@
 //! The call log: one JSON object a line for every attempt, a new file per start.
 
+mod folder;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub use folder::{Cleared, call_logs, clear_call_logs};
 
 /// Where attempts are written down. Cheap to clone; clones write to the same file.
 #[derive(Clone, Debug)]
@@ -24,6 +28,9 @@ struct LogFile {
 
 /// The name beside the log files that always leads to the newest.
 pub const LATEST: &str = "latest.jsonl";
+
+/// A second such name, which other programs that read call logs know.
+pub const STABLE: &str = "cw-api-calls.jsonl";
 
 /// One attempt.
 #[derive(Debug, Serialize)]
@@ -51,7 +58,8 @@ pub(crate) struct Line<'a> {
 }
 
 impl CallLog {
-    /// Opens a new file in `folder`, which is made if need be, and lets [`LATEST`] lead to it.
+    /// Opens a new file in `folder`, which is made if need be, and lets [`LATEST`] and
+    /// [`STABLE`] lead to it.
     ///
     /// # Errors
     ///
@@ -72,7 +80,12 @@ impl CallLog {
                 Err(error) => return Err(error),
             }
         };
-        if let Err(error) = point_to(folder, &path) {
+        // Held until the process ends: who clears the folder sees that the file is being written.
+        if let Err(error) = file.try_lock() {
+            tracing::warn!(%error, path = %path.display(), "the call log cannot be locked; clearing may remove it");
+        }
+        let pointed = [LATEST, STABLE].map(|pointer| point_to(folder, pointer, &path));
+        if let Some(error) = pointed.into_iter().find_map(Result::err) {
             tracing::warn!(%error, folder = %folder.display(), "the pointer to the newest call log cannot be made");
         }
         Ok(CallLog {
@@ -112,17 +125,17 @@ fn file_name(started: Timestamp) -> String {
 }
 
 #[cfg(unix)]
-fn point_to(folder: &Path, path: &Path) -> io::Result<()> {
+fn point_to(folder: &Path, pointer: &str, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default();
-    let draft = folder.join(format!("{LATEST}.{}", name.to_string_lossy()));
+    let draft = folder.join(format!("{pointer}.{}", name.to_string_lossy()));
     std::os::unix::fs::symlink(name, &draft)?;
-    std::fs::rename(&draft, folder.join(LATEST))
+    std::fs::rename(&draft, folder.join(pointer))
 }
 
 #[cfg(not(unix))]
-fn point_to(folder: &Path, path: &Path) -> io::Result<()> {
+fn point_to(folder: &Path, pointer: &str, path: &Path) -> io::Result<()> {
     std::fs::write(
-        folder.join(LATEST),
+        folder.join(pointer),
         path.file_name().unwrap_or_default().as_encoded_bytes(),
     )
 }
@@ -132,14 +145,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_start_has_its_file_and_the_pointer_leads_to_the_newest() {
+    fn b107_b108_each_start_has_its_file_and_the_pointers_lead_to_the_newest() {
         let folder = tempfile::tempdir().unwrap();
         let now: Timestamp = "2026-03-02T14:30:05.123456Z".parse().unwrap();
         let first = CallLog::open(folder.path(), now).unwrap();
         let second = CallLog::open(folder.path(), now).unwrap();
         assert!(first.path().ends_with("2026-03-02T14-30-05.123Z.jsonl"));
         assert!(second.path().ends_with("2026-03-02T14-30-05.124Z.jsonl"));
-        let latest = std::fs::canonicalize(folder.path().join(LATEST)).unwrap();
-        assert_eq!(latest, std::fs::canonicalize(second.path()).unwrap());
+        let newest = std::fs::canonicalize(second.path()).unwrap();
+        for pointer in [LATEST, STABLE] {
+            assert_eq!(
+                std::fs::canonicalize(folder.path().join(pointer)).unwrap(),
+                newest
+            );
+        }
     }
 }

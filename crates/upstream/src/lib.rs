@@ -22,7 +22,7 @@ mod secret;
 mod stamp;
 
 pub use call::{Answer, Call, CallError, Cause, Meta};
-pub use call_log::{CallLog, LATEST};
+pub use call_log::{CallLog, Cleared, LATEST, STABLE, call_logs, clear_call_logs};
 pub use client::{Client, Connection, FetchedPart, PART_BYTES_MAX, Settings, SettingsError};
 pub use clock::{Clock, JumpingClock, SystemClock};
 pub use connector::{Connector, Diagnostics, Resource};

@@ -38,9 +38,31 @@ pub(super) struct Serve {
     no_sync: bool,
 }
 
-impl Serve {
+/// Serve as while developing: with the call log on if asked for
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    #[command(flatten)]
+    serve: Serve,
+    /// Write each call to an upstream to the call log, whatever configuration says
+    #[arg(long)]
+    log: bool,
+}
+
+impl Dev {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let mut loaded = context.load()?;
+        loaded.config.call_log.on |= self.log;
+        self.serve.run_with(context, loaded).await
+    }
+}
+
+impl Serve {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let loaded = context.load()?;
+        self.run_with(context, loaded).await
+    }
+
+    async fn run_with(self, context: &Context, mut loaded: Loaded) -> anyhow::Result<Exit> {
         if let Some(listen) = self.listen {
             loaded.config.server.listen = listen;
         }

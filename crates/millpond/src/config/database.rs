@@ -70,7 +70,7 @@ impl Default for LogsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallLogConfig {
-    /// Whether it is written. The environment variable MILLPOND_CALL_LOG (1 or 0) goes before this.
+    /// Whether it is written. The environment variable MILLPOND_CALL_LOG (1 or 0), or LOG_CW_API, goes before this.
     pub on: bool,
     /// The folder; each start begins a new file in it.
     pub dir: PathBuf,

@@ -153,19 +153,23 @@ fn apply(
         filter.clone_into(&mut config.logs.filter);
         from("logs.filter", "MILLPOND_LOG");
     }
-    if let Some(on) = environment.find("MILLPOND_CALL_LOG") {
+    // LOG_CW_API is what programs that read these logs have always called it.
+    for name in ["LOG_CW_API", "MILLPOND_CALL_LOG"] {
+        let Some(on) = environment.find(name) else {
+            continue;
+        };
         config.call_log.on = match on {
             "1" | "true" => true,
             "0" | "false" => false,
             _ => {
                 return Err(Problem {
                     line: 1,
-                    key: "MILLPOND_CALL_LOG".to_owned(),
+                    key: name.to_owned(),
                     message: "must be 1 or 0".to_owned(),
                 });
             }
         };
-        from("call_log.on", "MILLPOND_CALL_LOG");
+        from("call_log.on", name);
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub fn page() -> String {
          `millpond config example`.\n\n\
          Durations are written with their unit: `500ms`, `30s`, `5m`, `24h`, `7d`. Secrets never stand in the file, only\n\
          where they are found: `env:NAME` or `file:PATH` (relative to the file).\n\n\
-         Environment variables that go before the file: `DATABASE_URL`, `MILLPOND_LOG`, `MILLPOND_CALL_LOG`.\n",
+         Environment variables that go before the file: `DATABASE_URL`, `MILLPOND_LOG`, `MILLPOND_CALL_LOG` (or `LOG_CW_API`).\n",
     );
     for table in tables() {
         let _ = write!(text, "\n## `{}`\n\n{}\n\n", table.header, table.about);

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod calls;
 mod commands;
 mod config;
 mod events;
