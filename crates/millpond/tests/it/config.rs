@@ -67,7 +67,7 @@ fn pairs_that_contradict_each_other_are_refused() {
 
 #[test]
 fn a_connector_and_its_resources_must_exist() {
-    assert_snapshot!(problem("unknown_connector"), @"unknown_connector.toml:3: `instance[0].connector`: xero:1: is no connector: built in is cin7; anything else is the path of a file that ends in .toml");
+    assert_snapshot!(problem("unknown_connector"), @"unknown_connector.toml:3: `instance[0].connector`: xero:1: is no connector: built in is cin7, connectwise; anything else is the path of a file that ends in .toml");
     assert!(problem("unknown_resource").contains("`sales` is no resource of `cin7`. Resources: "));
 }
 
