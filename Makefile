@@ -63,3 +63,8 @@ bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 	$(TARGET_DIR)/bench-calls/venv/bin/pip install --quiet pandas pyarrow orjson
 	$(TARGET_DIR)/release/examples/calls_bench --dir $(TARGET_DIR)/bench-calls \
 	    --python $(TARGET_DIR)/bench-calls/venv/bin/python $(BENCH_ARGS)
+
+.PHONY: bench-freshness
+bench-freshness: ## spend 60 calls a minute by several policies, and count the stale reads
+	@scripts/setup build
+	cargo bench --locked -p freshness --bench spend -- $(BENCH_ARGS)
