@@ -16,7 +16,8 @@ fn codes(error: &CallError) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn two_faults_then_success_are_one_answer_out_of_three_attempts_after_1_and_2_seconds() {
+async fn b92_b101_two_faults_then_success_are_one_answer_out_of_three_attempts_after_1_and_2_seconds()
+ {
     let rig = rig(vec![
         Reply::Reset,
         Reply::status(502, ""),
@@ -31,7 +32,7 @@ async fn two_faults_then_success_are_one_answer_out_of_three_attempts_after_1_an
 }
 
 #[tokio::test]
-async fn an_endless_fault_ends_after_three_calls_with_all_three_causes() {
+async fn b94_b100_an_endless_fault_ends_after_three_calls_with_all_three_causes() {
     let rig = rig(vec![Reply::status(500, ""), Reply::Hangup, Reply::Reset]).await;
     let error = read(&rig).await.unwrap_err();
     assert_eq!(codes(&error), ["HTTP_500", "ECONNRESET", "ECONNRESET"]);
@@ -45,7 +46,7 @@ async fn an_endless_fault_ends_after_three_calls_with_all_three_causes() {
 }
 
 #[tokio::test]
-async fn every_server_error_is_retried() {
+async fn b99_every_server_error_is_retried() {
     for status in [500, 502, 503, 504] {
         let rig = rig(vec![Reply::status(status, "oops"), Reply::ok("{}")]).await;
         read(&rig).await.unwrap();
@@ -54,7 +55,7 @@ async fn every_server_error_is_retried() {
 }
 
 #[tokio::test]
-async fn client_errors_are_handed_up_after_one_call() {
+async fn b104_client_errors_are_handed_up_after_one_call() {
     for status in [400, 401, 403, 404, 405, 409, 422] {
         let rig = rig(vec![Reply::status(
             status,
@@ -87,7 +88,7 @@ async fn client_errors_are_handed_up_after_one_call() {
 }
 
 #[tokio::test]
-async fn a_call_may_override_attempts_and_waits() {
+async fn b103_a_call_may_override_its_label_attempts_and_waits() {
     let rig = rig(vec![Reply::Reset]).await;
     let mut call = Call::get("thing", Class::Read);
     call.attempts = Some(3);
@@ -99,7 +100,7 @@ async fn a_call_may_override_attempts_and_waits() {
 }
 
 #[tokio::test]
-async fn with_jitter_waits_stay_within_a_fifth() {
+async fn b101_with_jitter_waits_stay_within_a_fifth() {
     for _ in 0..20 {
         let rig = rig_with(
             vec![Reply::Reset],
@@ -119,7 +120,7 @@ async fn with_jitter_waits_stay_within_a_fifth() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_left_when_the_time_is_up() {
+async fn b93_a_silent_server_is_left_when_the_time_is_up() {
     let limit = Duration::from_millis(400);
     let rig = rig_with(
         vec![Reply::Silence],
@@ -142,7 +143,7 @@ async fn a_silent_server_is_left_when_the_time_is_up() {
 }
 
 #[tokio::test]
-async fn a_closed_port_and_a_name_that_does_not_exist_have_their_names() {
+async fn b96_b97_a_closed_port_and_a_name_that_does_not_exist_have_their_names() {
     let no_tls = answer_without_tls().await;
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -476,7 +477,7 @@ async fn answer_without_tls() -> std::net::SocketAddr {
 
 #[tokio::test]
 #[ignore = "takes half a minute: the default time of one call"]
-async fn by_default_a_silent_server_is_left_after_30_seconds() {
+async fn b138_by_default_a_silent_server_is_left_after_30_seconds() {
     let rig = rig_with(
         vec![Reply::Silence],
         CONNECTOR,

@@ -1,5 +1,8 @@
 //! The call log: every attempt is one whole line, and nothing secret is in it.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 use upstream::*;
 
@@ -26,7 +29,7 @@ async fn logged(script: Vec<Reply>, calls: Vec<Call>) -> (Vec<Value>, String) {
 }
 
 #[tokio::test]
-async fn every_attempt_is_a_line_with_the_named_fields() {
+async fn b102_b105_b111_to_b118_every_attempt_is_a_line_with_the_named_fields() {
     let mut call = Call::get("thing", Class::Due);
     call.query = vec![("Page".to_owned(), "1".to_owned())];
     call.resource = Some("sale".to_owned());
@@ -68,7 +71,7 @@ async fn every_attempt_is_a_line_with_the_named_fields() {
 }
 
 #[tokio::test]
-async fn secrets_are_masked() {
+async fn b113_secrets_are_masked() {
     let mut call = Call::get("thing", Class::Read);
     call.query = vec![
         ("api_key".to_owned(), "whatever".to_owned()),
@@ -98,4 +101,56 @@ async fn a_cancelled_call_is_logged_too() {
     let line: Value = serde_json::from_str(text.trim_end()).unwrap();
     assert_eq!(line["error"], "ERR_CANCELED canceled");
     assert_eq!(line["status"], Value::Null);
+}
+
+/// Logs calls until it is killed; started by the test below, in a process of its own, which says on standard input
+/// where to.
+#[tokio::test]
+#[ignore = "runs only as the process that is killed"]
+async fn logs_until_killed() {
+    let mut folder = String::new();
+    std::io::stdin().read_line(&mut folder).unwrap();
+    let log = CallLog::open(folder.trim().as_ref(), jiff::Timestamp::now()).unwrap();
+    let rig = rig_with(vec![Reply::ok("{}")], CONNECTOR, 1, |_| {}, Some(log)).await;
+    for _ in 0..1_000_000 {
+        let (a, b, c) = (read(&rig), read(&rig), read(&rig));
+        let _ = tokio::join!(a, b, c);
+    }
+}
+
+#[test]
+fn b105_b107_killed_at_any_moment_every_line_is_whole_and_the_next_start_has_its_own_file() {
+    const POLL: std::time::Duration = std::time::Duration::from_millis(5);
+    let folder = tempfile::tempdir().unwrap();
+    for round in 1..=3u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["log::logs_until_killed", "--exact", "--ignored"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        writeln!(input, "{}", folder.path().display()).unwrap();
+        let newest = || call_logs(folder.path()).unwrap().pop();
+        let begun = std::time::Instant::now();
+        let written = || {
+            let log = newest().filter(|_| call_logs(folder.path()).unwrap().len() as u64 == round);
+            log.map_or(0, |log| std::fs::metadata(log).unwrap().len())
+        };
+        while written() < 20_000 * round {
+            assert!(begun.elapsed().as_secs() < 120, "the process logs nothing");
+            std::thread::sleep(POLL);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = std::fs::read_to_string(newest().unwrap()).unwrap();
+        assert!(text.ends_with('\n'), "the last line is torn");
+        for line in text.lines() {
+            let call: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(call["status"], 200);
+        }
+    }
+    // What was killed holds nothing: all logs can be cleared.
+    assert_eq!(clear_call_logs(folder.path()).unwrap().removed.len(), 3);
 }

@@ -68,7 +68,7 @@ async fn a_certificate_of_a_trusted_authority_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_stops_the_call_at_once() {
+async fn b97_a_certificate_that_is_not_trusted_stops_the_call_at_once() {
     let (address, _) = tls_server(&["127.0.0.1"]).await;
     let (other, authority) = tls_server(&["somebody.example"]).await;
     for (address, authority) in [(address, None), (other, Some(authority))] {

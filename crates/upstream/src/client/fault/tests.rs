@@ -37,7 +37,7 @@ async fn code_of(errno: i32) -> String {
 }
 
 #[tokio::test]
-async fn errors_of_the_operating_system_have_the_names_that_people_know() {
+async fn b94_to_b98_errors_of_the_operating_system_have_the_names_that_people_know() {
     assert_eq!(code_of(ETIMEDOUT).await, "ETIMEDOUT");
     assert_eq!(code_of(ECONNREFUSED).await, "ECONNREFUSED");
     assert_eq!(code_of(ENETUNREACH).await, "ENETUNREACH");
