@@ -8,6 +8,7 @@ pub mod guard;
 mod journal;
 mod keys;
 pub mod metrics;
+mod payloads;
 mod projects;
 mod query;
 mod records;

@@ -14,7 +14,7 @@ use store::{
 use upstream::{Class, Client, RawRecord, Resource};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{error::Result, settings::InstanceSettings};
+use crate::{error::Result, payload::PayloadKind, settings::InstanceSettings, targets::Targets};
 
 /// A connection's window may have this many calls; larger limits become smaller windows, which allow no more.
 pub(crate) const SLOTS_MAX: u32 = 600;
@@ -25,6 +25,9 @@ pub(crate) struct Account {
     pub client: Client,
     pub store: Store,
     pub kinds: Vec<Arc<Kind>>,
+    pub payloads: Vec<Arc<PayloadKind>>,
+    /// How fresh its records and payloads should be.
+    pub targets: Targets,
 }
 
 /// One resource of an instance.

@@ -52,6 +52,32 @@ pub enum MirrorError {
         /// Why.
         reason: String,
     },
+    /// A write that makes no sense; nothing was sent.
+    #[error("this cannot be written: {reason}")]
+    BadWrite {
+        /// Why.
+        reason: String,
+    },
+    /// A record that was to be fetched anew did not come.
+    #[error("{resource} `{id}` was not fetched anew: {why}")]
+    NotRefreshed {
+        /// Which resource.
+        resource: String,
+        /// Which record.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// The freshness rules of a connector.
+    #[error("the freshness rules `{table}` of {connector}: {reason}")]
+    Rules {
+        /// Which connector.
+        connector: String,
+        /// Which table of `[ttl]`.
+        table: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// A schedule that makes no sense.
     #[error("the schedule of {resource} in {instance}: {reason}")]
     Schedule {

@@ -9,6 +9,7 @@ mod details;
 mod error;
 mod gate;
 mod listing;
+mod payload;
 mod progress;
 mod prune;
 mod reading;
@@ -17,6 +18,7 @@ mod settings;
 mod setup;
 mod status;
 mod sync;
+mod targets;
 mod turn;
 mod verify;
 mod worker;
@@ -31,6 +33,7 @@ use crate::{account::Account, details::Drainer, reading::Flights, worker::Worker
 pub use crate::{
     error::{MirrorError, Result},
     gate::SharedGate,
+    payload::{Detail, PayloadAnswer, PayloadWrite, Refreshed, Written},
     progress::{Listener, Progress},
     reading::{ReadAnswer, ReadAsk},
     settings::{
@@ -38,6 +41,7 @@ pub use crate::{
     },
     status::{ResourceStatus, Status},
     sync::{SyncAsk, SyncReport},
+    targets::check_rules,
     verify::{Found, VerifiedResource, VerifyAsk, VerifyReport},
 };
 
@@ -332,7 +336,23 @@ impl Mirror {
         Ok(report)
     }
 
-    fn account(&self, instance: &str) -> Result<&Arc<Account>> {
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.inner.flights
+    }
+
+    pub(crate) fn find_kind(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+    ) -> Result<(&Account, &account::Kind)> {
+        let account = self.account(instance)?;
+        let kind = account
+            .kind(resource)
+            .ok_or_else(|| self.unknown_resource(resource))?;
+        Ok((account, kind))
+    }
+
+    pub(crate) fn account(&self, instance: &str) -> Result<&Arc<Account>> {
         self.inner
             .accounts
             .iter()

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use store::{ResourceName, StoreError};
+use store::StoreError;
 use upstream::{Class, Fetched};
 
 use crate::{
@@ -64,12 +64,7 @@ pub(crate) async fn prune(
 
     let mut pruned = Pruned::default();
     let gone = confirm(account, kind, candidates, &mut pruned).await;
-    let dependents: Vec<ResourceName> = kind
-        .children
-        .iter()
-        .filter(|c| c.shares_ids())
-        .map(|c| c.name.clone())
-        .collect();
+    let dependents = account.dependents(kind);
     pruned.deleted = store
         .tombstone(
             &kind.name,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A reader waits for upstream this long at the most before it gets what the mirror has.
-const WAIT_MAX: Duration = Duration::from_secs(45);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(45);
 
 /// How fresh an answer should be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,19 +49,19 @@ pub struct ReadAnswer {
 }
 
 /// Resource, instance and id of a record.
-type FlightKey = (ResourceName, String, String);
+pub(crate) type FlightKey = (ResourceName, String, String);
 
 /// Fetches under way, so that many who ask for one record share one call.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<HashMap<FlightKey, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Flights {
-    fn join(&self, key: &FlightKey) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn join(&self, key: &FlightKey) -> Arc<tokio::sync::Mutex<()>> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(flights.entry(key.clone()).or_default())
     }
 
-    fn leave(&self, key: &FlightKey) {
+    pub(crate) fn leave(&self, key: &FlightKey) {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if flights
             .get(key)
@@ -127,7 +127,7 @@ async fn refresh(
 ) -> Result<Option<ReadAnswer>> {
     // Somebody may have fetched it while we waited for our turn.
     if let Some(record) = find(account, kind, id).await?
-        && (record.as_of >= asked || is_fresh_enough(&record, asked, ask))
+        && ((record.as_of >= asked && !record.outdated) || is_fresh_enough(&record, asked, ask))
     {
         return Ok(Some(answer(record, "mirror", None)));
     }
@@ -146,7 +146,21 @@ async fn refresh(
                 retry_after: WAIT_MAX,
             })
         });
-    match fetched.map_err(failed)? {
+    write_fetched(account, kind, id, fetched.map_err(failed)?).await?;
+    Ok(find(account, kind, id)
+        .await?
+        .map(|record| answer(record, "upstream", None)))
+}
+
+/// Writes what a fetch of one record found.
+pub(crate) async fn write_fetched(
+    account: &Account,
+    kind: &Kind,
+    id: &str,
+    fetched: Fetched,
+) -> Result<()> {
+    let instance = account.settings.name.as_str();
+    match fetched {
         Fetched::Found(record, meta) => {
             let (records, refused) = kind.incoming(vec![record], meta.asked_at);
             for refused in &refused {
@@ -177,15 +191,14 @@ async fn refresh(
         }
         Fetched::Missing(meta) => {
             let ids = [id.to_owned()];
+            let dependents = account.dependents(kind);
             account
                 .store
-                .tombstone(&kind.name, instance, &ids, meta.asked_at, None, &[])
+                .tombstone(&kind.name, instance, &ids, meta.asked_at, None, &dependents)
                 .await?;
         }
     }
-    Ok(find(account, kind, id)
-        .await?
-        .map(|record| answer(record, "upstream", None)))
+    Ok(())
 }
 
 async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<RecordRow>> {
@@ -197,12 +210,13 @@ async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<RecordR
 
 fn is_fresh_enough(record: &RecordRow, now: Timestamp, ask: ReadAsk) -> bool {
     !ask.fresh
+        && !record.outdated
         && ask.max_age.is_none_or(|max_age| {
             Duration::try_from(now.duration_since(record.as_of)).unwrap_or_default() <= max_age
         })
 }
 
-fn answer(record: RecordRow, source: &'static str, stale: Option<String>) -> ReadAnswer {
+pub(crate) fn answer(record: RecordRow, source: &'static str, stale: Option<String>) -> ReadAnswer {
     let age_secs = Timestamp::now()
         .duration_since(record.as_of)
         .as_secs_f64()

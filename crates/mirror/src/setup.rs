@@ -14,8 +14,10 @@ use crate::{
     account::{Account, Kind, fold_limit},
     error::{MirrorError, Result},
     gate::SharedGate,
+    payload::PayloadKind,
     schedule::QuietHours,
     settings::{ConnectionSettings, InstanceSettings, SecretSource},
+    targets::Targets,
 };
 
 /// The most time that one call waits for its permit before its place in the queue is given up.
@@ -35,6 +37,8 @@ pub(crate) async fn open_account(
     log: Option<CallLog>,
 ) -> Result<Account> {
     let kinds = Kind::all_of(&settings)?;
+    let payloads = PayloadKind::all_of(&settings, &kinds)?;
+    let targets = Targets::compile(&settings.connector)?;
     check_names(&settings)?;
     store
         .save_instance(&Instance {
@@ -64,7 +68,13 @@ pub(crate) async fn open_account(
             store.build_indexes(&kind.name, &kind.index_paths()).await?;
         }
     }
-    store.ensure_views(&views(&settings, &kinds)?).await?;
+    for payload in &payloads {
+        store.ensure_resource(&payload.name).await?;
+        store.build_indexes(&payload.name, &[]).await?;
+    }
+    store
+        .ensure_views(&views(&settings, &kinds, &payloads)?)
+        .await?;
     store
         .sync_jobs(
             std::slice::from_ref(&settings.name),
@@ -87,6 +97,8 @@ pub(crate) async fn open_account(
         client,
         store: store.clone(),
         kinds,
+        payloads,
+        targets,
     })
 }
 
@@ -252,11 +264,20 @@ fn jobs(settings: &InstanceSettings, kinds: &[Arc<Kind>]) -> Result<Vec<JobSpec>
     Ok(jobs)
 }
 
-fn views(settings: &InstanceSettings, kinds: &[Arc<Kind>]) -> Result<Vec<ViewSpec>> {
+fn views(
+    settings: &InstanceSettings,
+    kinds: &[Arc<Kind>],
+    payloads: &[Arc<PayloadKind>],
+) -> Result<Vec<ViewSpec>> {
     let schema = &settings.connector.name;
     let mut views = Vec::new();
     for view in &settings.connector.views {
-        let Some(kind) = kinds.iter().find(|kind| kind.resource.name == view.of) else {
+        let paths = kinds
+            .iter()
+            .find(|kind| kind.resource.name == view.of)
+            .map(|kind| kind.index_paths());
+        let of_payload = payloads.iter().any(|kind| kind.payload.name == view.of);
+        let Some(indexed) = paths.or_else(|| of_payload.then(Vec::new)) else {
             continue;
         };
         let keys = |path: &upstream::FieldPath| path.keys().to_vec();
@@ -266,7 +287,7 @@ fn views(settings: &InstanceSettings, kinds: &[Arc<Kind>]) -> Result<Vec<ViewSpe
             each: view.each.iter().map(keys).collect(),
             currency: view.currency.as_ref().map(keys),
             rate_date: view.rate_date.as_ref().map(keys),
-            indexed: kind.index_paths(),
+            indexed,
             columns: view
                 .columns
                 .iter()

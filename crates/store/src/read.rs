@@ -40,6 +40,9 @@ pub struct RecordRow {
     pub deleted_at: Option<Timestamp>,
     /// The run that brought this version.
     pub run: Option<i64>,
+    /// Whether a write has gone to upstream that this does not show yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
 }
 
 /// A version that a record once had.
@@ -62,7 +65,8 @@ pub struct RecordVersion {
 /// Columns of a [`RecordRow`] from `r`, its own fetch `f`, the queue `q` and the feed's watermark `w`: a record
 /// is fresh as of the later of its own fetch and its feed's watermark, unless a fetch of it is still to come.
 const COLUMNS: &str = "r.resource, r.instance, r.id, r.body::text, r.version, r.upstream_at, r.changed_at, \
-    greatest(r.asked_at, f.fetched_at, CASE WHEN q.id IS NULL THEN w.as_of END), r.deleted_at, r.run";
+    greatest(r.asked_at, f.fetched_at, CASE WHEN q.id IS NULL THEN w.as_of END), r.deleted_at, r.run, \
+    coalesce(f.outdated_at >= greatest(r.asked_at, f.asked_at, CASE WHEN q.id IS NULL THEN w.as_of END), false)";
 
 /// The joins for [`COLUMNS`]; `$1` is the resource whose watermark counts.
 const JOINS: &str = "LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id \
@@ -83,6 +87,7 @@ fn record(row: &PgRow) -> Result<RecordRow> {
         as_of: time(row.get(7)),
         deleted_at: row.get::<Option<jiff_sqlx::Timestamp>, _>(8).map(time),
         run: row.get(9),
+        outdated: row.get(10),
     })
 }
 

@@ -14,6 +14,11 @@ impl PayloadKey {
         self.0.iter().map(|(_, value)| value.as_str())
     }
 
+    /// The places, in the order of the family's.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(place, _)| place.as_str())
+    }
+
     /// The value of a place.
     pub fn value(&self, place: &str) -> Option<&str> {
         let found = self.0.iter().find(|(name, _)| name == place);

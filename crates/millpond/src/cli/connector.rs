@@ -43,6 +43,7 @@ impl ConnectorCommand {
                 return Ok(Exit::Differences);
             }
         };
+        mirror::check_rules(&connector).with_context(|| format!("{name} is wrong"))?;
         let resources: Vec<&str> = connector
             .resources
             .iter()

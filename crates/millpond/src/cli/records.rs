@@ -1,10 +1,10 @@
 //! `millpond get` and `millpond search`: records out of the mirror.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use mirror::{ReadAnswer, ReadAsk};
+use mirror::{Detail, PayloadAnswer, ReadAnswer, ReadAsk};
 use serde::Serialize;
 use store::{
     ResourceName, Store,
@@ -26,6 +26,7 @@ const HISTORY_MAX: i64 = 1000;
 ///
 /// By default out of the mirror as it is, at no upstream call. With --max-age or --fresh, at most one call is spent
 /// when the mirror's record is older.
+/// With --include, what stands beside it comes too, each at calls of its own when it is older than its rules allow.
 #[derive(Debug, Args)]
 pub(super) struct Get {
     /// The resource, such as cin7.sale
@@ -43,13 +44,16 @@ pub(super) struct Get {
     /// Print its former versions too, newest first
     #[arg(long)]
     history: bool,
+    /// What stands beside it too, such as notes,contacts; as fresh as the connector's rules want it, at their calls
+    #[arg(long, value_name = "PAYLOAD", value_delimiter = ',')]
+    include: Vec<String>,
 }
 
 impl Get {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let (loaded, database) = context.open().await?;
         let store = &database.store;
-        let Some(record) = self.read(context, &loaded, store).await? else {
+        let Some(Detail { record, payloads }) = self.read(context, &loaded, store).await? else {
             eprintln!(
                 "{} of {} has no record `{}`",
                 self.resource, self.instance, self.id
@@ -60,6 +64,8 @@ impl Get {
         struct Answer {
             #[serde(flatten)]
             record: ReadAnswer,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            payloads: BTreeMap<String, Option<PayloadAnswer>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             history: Option<Vec<store::read::RecordVersion>>,
         }
@@ -71,7 +77,11 @@ impl Get {
         } else {
             None
         };
-        let answer = Answer { record, history };
+        let answer = Answer {
+            record,
+            payloads,
+            history,
+        };
         context.output.answer(&answer, || {
             let record = &answer.record.record;
             let now = jiff::Timestamp::now();
@@ -93,6 +103,26 @@ impl Get {
                     .unwrap_or_default(),
                 pretty(record.body.get()),
             );
+            for (name, payload) in &answer.payloads {
+                let Some(payload) = payload else {
+                    text.push_str(&format!("{name}: it has none\n"));
+                    continue;
+                };
+                let found = &payload.answer;
+                text.push_str(&format!(
+                    "{name}  {}  as of {} ({} ago), from {}{}\n{}\n",
+                    payload.key,
+                    found.record.as_of,
+                    ago(found.record.as_of, now),
+                    found.source,
+                    found
+                        .stale
+                        .as_ref()
+                        .map(|why| format!("  older than asked for: {why}"))
+                        .unwrap_or_default(),
+                    pretty(found.record.body.get()),
+                ));
+            }
             for version in answer.history.iter().flatten() {
                 text.push_str(&format!(
                     "version {} from {} to {}\n{}\n",
@@ -115,7 +145,21 @@ impl Get {
         context: &Context,
         loaded: &Loaded,
         store: &Store,
-    ) -> anyhow::Result<Option<ReadAnswer>> {
+    ) -> anyhow::Result<Option<Detail>> {
+        let alone = |record| Detail {
+            record,
+            payloads: BTreeMap::new(),
+        };
+        if !self.include.is_empty() {
+            let mirror = open_mirror(loaded, &context.environment, store.clone()).await?;
+            let ask = ReadAsk {
+                max_age: self.max_age.map(|age| age.0),
+                fresh: self.fresh,
+            };
+            let (resource, instance) = (&self.resource, &self.instance);
+            let detail = mirror.read_detail(resource, instance, &self.id, &self.include, ask);
+            return Ok(detail.await?);
+        }
         if self.fresh || self.max_age.is_some() {
             let mirror = open_mirror(loaded, &context.environment, store.clone()).await?;
             let ask = ReadAsk {
@@ -124,17 +168,20 @@ impl Get {
             };
             return Ok(mirror
                 .read(&self.resource, &self.instance, &self.id, ask)
-                .await?);
+                .await?
+                .map(alone));
         }
         let feed = feed_of(&self.resource, &loaded.config, &loaded.base);
         let found = store
             .find_record(&self.resource, &self.instance, &self.id, &feed)
             .await?;
-        Ok(found.map(|record| ReadAnswer {
-            source: "mirror",
-            age_secs: age(record.as_of, jiff::Timestamp::now()).as_secs_f64(),
-            stale: None,
-            record,
+        Ok(found.map(|record| {
+            alone(ReadAnswer {
+                source: "mirror",
+                age_secs: age(record.as_of, jiff::Timestamp::now()).as_secs_f64(),
+                stale: None,
+                record,
+            })
         }))
     }
 }

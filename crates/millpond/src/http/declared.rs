@@ -9,6 +9,11 @@ pub const TENANT: &str = "cache:tenant:{tenant_id}";
 /// The family of projects.
 pub const PROJECT: &str = "cache:project:{project_id}";
 
+/// The families of what stands beside a record, as its connector names them.
+pub const PAYLOAD: &str = "the payload's own";
+/// The family of records, or the one that a connector names.
+pub const RECORD: &str = "the record's own";
+
 /// The least that a caller must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
@@ -110,6 +115,47 @@ pub const DECLARED: &[Declared] = &[
         "/v1/records/{resource}/{instance}/{id}/history",
         User,
         "Its former versions",
+    ),
+    writes(
+        "POST",
+        "/v1/records/{resource}/{instance}/{id}/refresh",
+        Developer,
+        &[RECORD, PAYLOAD],
+        "Fetch a record and its payloads anew",
+    ),
+    reads(
+        "GET",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+        User,
+        "One payload of a record, as fresh as asked",
+    ),
+    writes(
+        "POST",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+        Developer,
+        &[PAYLOAD],
+        "A new element of a payload, upstream",
+    ),
+    writes(
+        "PUT",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+        Developer,
+        &[PAYLOAD],
+        "Put a payload's elements in order, upstream",
+    ),
+    writes(
+        "PATCH",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
+        Developer,
+        &[PAYLOAD],
+        "Change an element of a payload, upstream",
+    ),
+    writes(
+        "DELETE",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
+        Developer,
+        &[PAYLOAD],
+        "Remove an element of a payload, upstream",
     ),
     reads("GET", "/v1/search", User, "Records that meet all criteria"),
     reads(

@@ -199,6 +199,12 @@ impl From<MirrorError> for ApiError {
             MirrorError::Store(error) => error.into(),
             MirrorError::Unknown { .. } => Self::not_found(error.to_string()),
             MirrorError::Upstream { instance, source } => upstream(&instance, &source),
+            MirrorError::BadWrite { .. } => Self::bad_request("bad_body", error.to_string()),
+            MirrorError::NotRefreshed { .. } => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "upstream_failed",
+                error.to_string(),
+            ),
             other => Self::internal(chain_of(&other)),
         }
     }
@@ -209,6 +215,21 @@ fn upstream(instance: &str, source: &CallError) -> ApiError {
     if matches!(source, CallError::NoPermit { .. }) {
         let message = format!("{instance} has no call left for this now: {why}");
         return ApiError::unavailable("no_call_left", message);
+    }
+    match source {
+        CallError::Rejected { message, .. } => {
+            let message = format!("{instance} said no: {message}");
+            return ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message);
+        }
+        CallError::OutcomeUnknown { .. } => {
+            let message = format!("{instance} may or may not have done it: {why}");
+            return ApiError::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", message)
+                .hint("read it before writing again: the next read asks upstream");
+        }
+        CallError::Missing { .. } => {
+            return ApiError::not_found(format!("{instance} has no such thing: {why}"));
+        }
+        _ => {}
     }
     ApiError::new(
         StatusCode::BAD_GATEWAY,

@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
 };
-use mirror::{ReadAnswer, ReadAsk};
+use mirror::ReadAsk;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
@@ -19,6 +19,7 @@ use super::{
     App,
     caller::{Caller, see_instance},
     error::ApiError,
+    payloads::{DetailView, included},
     query::Params,
 };
 use crate::{cli::chain_of, config::Period};
@@ -30,37 +31,33 @@ const PAGE_MAX: i64 = 1000;
 /// The most criteria of a search.
 const CRITERIA_MAX: usize = 50;
 
-/// A record with what is known about it.
-#[derive(Debug, Serialize)]
-pub struct RecordView {
-    #[serde(flatten)]
-    answer: ReadAnswer,
-    /// The newest snapshot when this was read.
-    snapshot: i64,
-}
-
-/// `GET /v1/records/{resource}/{instance}/{id}`: one record, as fresh as asked.
+/// `GET /v1/records/{resource}/{instance}/{id}`: one record, as fresh as asked, with the payloads that are asked for.
 pub async fn show_record(
     State(app): State<App>,
     caller: Caller,
     Path((resource, instance, id)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Json<RecordView>, ApiError> {
-    let params = Params::read(query.as_deref(), &["max_age", "fresh"])?;
+) -> Result<Json<DetailView>, ApiError> {
+    let params = Params::read(query.as_deref(), &["max_age", "fresh", "include"])?;
     let resource = name(&resource)?;
     let ask = ReadAsk {
         max_age: params.parsed::<Period>("max_age")?.map(|age| age.0),
         fresh: params.flag("fresh")?,
     };
+    let include = included(&params)?;
     see_instance(&caller, &instance)?;
     let snapshot = app.store().newest_snapshot().await?;
-    let answer = app.mirror().read(&resource, &instance, &id, ask).await?;
-    let Some(answer) = answer else {
-        return Err(ApiError::not_found(format!(
-            "{resource} of {instance} has no record `{id}`"
-        )));
+    let mirror = app.mirror();
+    let answer = if include.is_empty() {
+        let record = mirror.read(&resource, &instance, &id, ask).await?;
+        record.map(|record| DetailView::alone(record, snapshot))
+    } else {
+        let detail = mirror.read_detail(&resource, &instance, &id, &include, ask);
+        detail.await?.map(|detail| DetailView::of(detail, snapshot))
     };
-    Ok(Json(RecordView { answer, snapshot }))
+    answer.map(Json).ok_or_else(|| {
+        ApiError::not_found(format!("{resource} of {instance} has no record `{id}`"))
+    })
 }
 
 /// Former versions of a record, newest first.

@@ -9,8 +9,8 @@ use axum::{
 use tower_http::compression::CompressionLayer;
 
 use super::{
-    App, error::ApiError, events, guard, journal, keys, metrics, projects, records, sql, state,
-    tenants,
+    App, error::ApiError, events, guard, journal, keys, metrics, payloads, projects, records, sql,
+    state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -23,6 +23,15 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/records/{resource}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}/history"),
+    ("POST", "/v1/records/{resource}/{instance}/{id}/refresh"),
+    (
+        "GET, POST, PUT",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+    ),
+    (
+        "PATCH, DELETE",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
+    ),
     ("GET, POST", "/v1/search"),
     ("POST", "/v1/query/sql"),
     ("GET", "/v1/runs"),
@@ -70,6 +79,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/changes", get(journal::list_changes))
         .route("/v1/events", get(events::list_events))
         .route("/v1/quarantine", get(journal::list_quarantine))
+        .merge(payloads::routes())
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())

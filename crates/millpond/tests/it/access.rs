@@ -399,7 +399,7 @@ async fn a_tenant_is_made_changed_and_deleted() {
 fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
     use millpond::http::{
         ROUTES,
-        declared::{DECLARED, Effect, Needs, PRINCIPAL, PROJECT, TENANT},
+        declared::{DECLARED, Effect, Needs, PAYLOAD, PRINCIPAL, PROJECT, RECORD, TENANT},
     };
     let mut declared: Vec<(&str, &str)> = DECLARED.iter().map(|r| (r.method, r.path)).collect();
     let mut routed: Vec<(&str, &str)> = ROUTES
@@ -418,7 +418,7 @@ fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
         };
         assert_ne!(route.needs, Needs::Nobody, "{}", route.path);
         assert!(!families.is_empty(), "{} {}", route.method, route.path);
-        let known = [PRINCIPAL, TENANT, PROJECT];
+        let known = [PRINCIPAL, TENANT, PROJECT, RECORD, PAYLOAD];
         assert!(families.iter().all(|family| known.contains(family)));
     }
 }

@@ -73,7 +73,7 @@ impl Endpoint {
     }
 
     /// The names of the places in path and query.
-    pub(super) fn places(&self) -> impl Iterator<Item = &str> {
+    pub fn places(&self) -> impl Iterator<Item = &str> {
         self.path
             .places()
             .chain(self.query.iter().flat_map(|(_, value)| value.places()))

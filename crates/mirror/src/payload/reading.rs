@@ -1,0 +1,285 @@
+//! Reading a record together with its payloads: each as fresh as the connector's rules want it, and at the cost of its
+//! own calls where it is not.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+use store::{ResourceName, read::RecordRow};
+use upstream::{CallError, Class, PayloadKey};
+
+use super::{PayloadKind, fetch};
+use crate::{
+    Mirror,
+    account::Account,
+    error::{MirrorError, Result},
+    listing::chain,
+    reading::{ReadAnswer, ReadAsk, WAIT_MAX, answer},
+};
+
+/// Payloads of one record that are read at once.
+const AT_ONCE_MAX: usize = 6;
+
+/// A payload and where it comes from.
+#[derive(Debug, Serialize)]
+pub struct PayloadAnswer {
+    /// The key of its hot value: `opp:notes:42`.
+    pub key: String,
+    /// For how long its kind stays fresh, in seconds, for this record now; absent: it is not kept hot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_secs: Option<f64>,
+    /// The row, its age and its source: `mirror`, or `upstream` when calls were made for this answer.
+    #[serde(flatten)]
+    pub answer: ReadAnswer,
+}
+
+/// A record and the payloads that were asked for.
+#[derive(Debug)]
+pub struct Detail {
+    /// The record.
+    pub record: ReadAnswer,
+    /// The payloads by the name under which they were asked for; `None`: the record has none of that kind.
+    pub payloads: BTreeMap<String, Option<PayloadAnswer>>,
+}
+
+/// How a payload is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    /// How old it may be.
+    age_max: Duration,
+    /// Ask upstream whatever the mirror has.
+    pub force: bool,
+    pub class: Class,
+}
+
+impl Mirror {
+    /// One record with the payloads named in `include` (`notes` for `opportunity_notes`), several at once. Where the
+    /// reader does not say how fresh, the connector's rules do, for the record as for each payload; what is not kept
+    /// hot is asked for anew.
+    ///
+    /// `None`: neither the mirror nor upstream has the record. Dropping the future leaves the mirror consistent.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError::Unknown`] for names that mean nothing; [`MirrorError::Upstream`] when a payload was never fetched and upstream does not answer. One that was fetched
+    /// before comes marked instead.
+    pub async fn read_detail(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        include: &[String],
+        ask: ReadAsk,
+    ) -> Result<Option<Detail>> {
+        let (account, kind) = self.find_kind(resource, instance)?;
+        let kinds = include
+            .iter()
+            .map(|name| self.included(account, resource, name))
+            .collect::<Result<Vec<_>>>()?;
+        let Some(mut record) = self.read(resource, instance, id, ask).await? else {
+            return Ok(None);
+        };
+        if let (Some(table), None, false) = (&kind.resource.ttl, ask.max_age, ask.fresh) {
+            let of = &kind.resource.name;
+            let ttl = account
+                .lifetime(table, of, &record.record, Timestamp::now())
+                .await?;
+            // What is not kept hot is as the mirror has it: the changes feed looks after it.
+            if let Some(ttl) = ttl.filter(|ttl| record.age_secs > ttl.as_secs_f64()) {
+                let ask = ReadAsk {
+                    max_age: Some(ttl),
+                    ..ask
+                };
+                record = match self.read(resource, instance, id, ask).await? {
+                    Some(record) => record,
+                    None => return Ok(None),
+                };
+            }
+        }
+        let parent = &record.record;
+        if parent.deleted_at.is_some() {
+            let none = include.iter().map(|name| (name.clone(), None)).collect();
+            let payloads = none;
+            return Ok(Some(Detail { record, payloads }));
+        }
+        let reads: Vec<_> = include
+            .iter()
+            .zip(kinds)
+            .map(|(name, kind)| async move {
+                let found = self.read_payload_of(account, kind, parent, ask).await?;
+                Ok::<_, MirrorError>((name.clone(), found))
+            })
+            .collect();
+        let payloads = stream::iter(reads)
+            .buffer_unordered(AT_ONCE_MAX)
+            .try_collect()
+            .await?;
+        Ok(Some(Detail { record, payloads }))
+    }
+
+    pub(super) fn included<'a>(
+        &self,
+        account: &'a Account,
+        resource: &ResourceName,
+        name: &str,
+    ) -> Result<&'a Arc<PayloadKind>> {
+        let is_meant = |kind: &&Arc<PayloadKind>| {
+            let payload = &kind.payload;
+            kind.parent.name == *resource && (payload.short_name() == name || payload.name == name)
+        };
+        account.payloads.iter().find(is_meant).ok_or_else(|| {
+            let known = account
+                .payloads_of(resource)
+                .map(|kind| kind.payload.short_name());
+            MirrorError::Unknown {
+                what: "payload",
+                name: name.to_owned(),
+                known: known.collect::<Vec<_>>().join(", "),
+            }
+        })
+    }
+
+    async fn read_payload_of(
+        &self,
+        account: &Account,
+        kind: &PayloadKind,
+        parent: &RecordRow,
+        ask: ReadAsk,
+    ) -> Result<Option<PayloadAnswer>> {
+        let Some(key) = kind.key(parent) else {
+            return Ok(None);
+        };
+        let ttl = kind.ttl(account, parent, Timestamp::now()).await?;
+        let wish = Wish {
+            age_max: ask.max_age.or(ttl).unwrap_or(Duration::ZERO),
+            force: ask.fresh,
+            class: Class::Read,
+        };
+        let found = self.read_payload(account, kind, parent, &key, wish).await?;
+        Ok(found.map(|answer| PayloadAnswer {
+            key: key.logical(&kind.payload.family),
+            ttl_secs: ttl.map(|ttl| ttl.as_secs_f64()),
+            answer,
+        }))
+    }
+
+    /// Reads a payload; with `force` it is fetched anew.
+    pub(super) async fn read_payload(
+        &self,
+        account: &Account,
+        kind: &PayloadKind,
+        parent: &RecordRow,
+        key: &PayloadKey,
+        wish: Wish,
+    ) -> Result<Option<ReadAnswer>> {
+        let (row, origin, stale) = self.load_row(account, kind, parent, key, wish).await?;
+        let live = row.filter(|row| row.deleted_at.is_none());
+        Ok(live.map(|row| answer(row, origin, stale)))
+    }
+
+    /// The mirror's row, fetched anew first when it is older than wished or a write has overtaken it; where it comes
+    /// from, and why it is older than wished.
+    async fn load_row(
+        &self,
+        account: &Account,
+        kind: &PayloadKind,
+        parent: &RecordRow,
+        key: &PayloadKey,
+        wish: Wish,
+    ) -> Result<(Option<RecordRow>, &'static str, Option<String>)> {
+        let instance = account.settings.name.as_str();
+        let (began, id) = (Timestamp::now(), key.row_id());
+        let find = || {
+            account
+                .store
+                .find_record(&kind.name, instance, &id, &kind.name)
+        };
+        let suits = |row: &RecordRow| {
+            !row.outdated && !wish.force && !older_than(began, row.as_of, wish.age_max)
+        };
+        let found = find().await?;
+        if found.as_ref().is_some_and(suits) {
+            return Ok((found, "mirror", None));
+        }
+        let flight_key = (kind.name.clone(), instance.to_owned(), id.clone());
+        let flight = self.flights().join(&flight_key);
+        let fetched = {
+            let _turn = flight.lock().await;
+            // Somebody may have fetched it while we waited for our turn.
+            let is_new = |row: &RecordRow| row.as_of >= began && !row.outdated && !wish.force;
+            match find().await {
+                Ok(Some(row)) if suits(&row) || is_new(&row) => Ok(false),
+                Ok(_) => {
+                    let calls = fetch::fetch(account, kind, parent, key, wish.class);
+                    in_time(account, kind, wish.class, calls)
+                        .await
+                        .map(|()| true)
+                }
+                Err(error) => Err(error.into()),
+            }
+        };
+        self.flights().leave(&flight_key);
+        let (origin, stale) = match fetched {
+            Ok(true) => ("upstream", None),
+            Ok(false) => ("mirror", None),
+            // Whoever wants it new in any case is told; others get the last row, marked.
+            Err(error) if wish.force || found.is_none() => return Err(error),
+            Err(error) => ("mirror", Some(chain(&error))),
+        };
+        Ok((find().await?, origin, stale))
+    }
+}
+
+impl Wish {
+    /// The wish of a job, or of somebody who wants a payload anew.
+    pub(super) fn anew(class: Class) -> Self {
+        Self {
+            age_max: Duration::ZERO,
+            force: true,
+            class,
+        }
+    }
+}
+
+impl PayloadKind {
+    /// How long the payload of this record stays fresh; `None`: it is not kept hot.
+    pub async fn ttl(
+        &self,
+        account: &Account,
+        parent: &RecordRow,
+        now: Timestamp,
+    ) -> Result<Option<Duration>> {
+        match &self.payload.ttl {
+            Some(table) => account.lifetime(table, &self.payload.of, parent, now).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// A person waits no longer than for a record; a job waits its turn.
+async fn in_time(
+    account: &Account,
+    kind: &PayloadKind,
+    class: Class,
+    calls: impl Future<Output = Result<Option<RecordRow>>>,
+) -> Result<()> {
+    if class != Class::Read {
+        return calls.await.map(drop);
+    }
+    match tokio::time::timeout(WAIT_MAX, calls).await {
+        Ok(done) => done.map(drop),
+        Err(_) => Err(MirrorError::Upstream {
+            instance: account.settings.name.clone(),
+            source: CallError::Throttled {
+                call: kind.name.to_string(),
+                waited: WAIT_MAX,
+                retry_after: WAIT_MAX,
+            },
+        }),
+    }
+}
+
+fn older_than(now: Timestamp, as_of: Timestamp, age_max: Duration) -> bool {
+    Duration::try_from(now.duration_since(as_of)).unwrap_or_default() > age_max
+}
