@@ -166,6 +166,10 @@ fn body(detail: &Detail, payload: &str) -> Value {
     serde_json::from_str(found.answer.record.body.get()).unwrap()
 }
 
+fn id_of(element: &Value) -> String {
+    element["id"].to_string()
+}
+
 fn source(detail: &Detail, payload: &str) -> &'static str {
     detail.payloads[payload].as_ref().unwrap().answer.source
 }
@@ -332,7 +336,7 @@ async fn b131_writes_are_read_at_once_and_outages_are_answered_with_the_last_row
             .as_array()
             .unwrap()
             .iter()
-            .find(|e| e["id"].to_string() == item);
+            .find(|e| id_of(e) == item);
         assert_eq!(element.unwrap()[field], changed[field]);
         desk.write(id, payload, PayloadWrite::Delete(item.clone()))
             .await
@@ -344,7 +348,7 @@ async fn b131_writes_are_read_at_once_and_outages_are_answered_with_the_last_row
                 .as_array()
                 .unwrap()
                 .iter()
-                .all(|e| e["id"].to_string() != item)
+                .all(|e| id_of(e) != item)
         );
     }
 
