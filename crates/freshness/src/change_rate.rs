@@ -18,9 +18,9 @@ pub(crate) struct ChangeRate {
     exposure: f32,
 }
 
-/// Before anything is known: half an event in a day.
-const PRIOR_EVENTS: f32 = 0.5;
-const PRIOR_EXPOSURE: f32 = 86_400.0;
+/// Before anything is known: an event in a day or so, believed lightly.
+const PRIOR_EVENTS: f32 = 0.3;
+const PRIOR_EXPOSURE: f32 = 21_600.0;
 
 /// Past this many events older ones fade, so that a record whose habits change is learned anew.
 const EVENTS_MAX: f32 = 60.0;

@@ -5,6 +5,7 @@
 //! wants ([`Desk::next`]). It does no I/O and keeps no clock. Each answer takes O(log n); a record takes [`RECORD_BYTES`].
 
 mod explain;
+mod forecast;
 mod record;
 mod state;
 
@@ -18,6 +19,7 @@ use crate::queue::Queue;
 use crate::staleness::{Staleness, Worth};
 
 pub use explain::{Explanation, Reason};
+pub use forecast::Forecast;
 pub use state::{RecordState, SharedState, StateError};
 
 use record::Record;

@@ -14,8 +14,8 @@ mod signals;
 mod staleness;
 
 pub use desk::{
-    Decision, Desk, Explanation, PROMISE_SHARE_MAX, Policy, RECORD_BYTES, Reason, RecordState,
-    Seen, SharedState, Slot, StateError,
+    Decision, Desk, Explanation, Forecast, PROMISE_SHARE_MAX, Policy, RECORD_BYTES, Reason,
+    RecordState, Seen, SharedState, Slot, StateError,
 };
 pub use price::Allowance;
 pub use rules::{Lifetime, Note, RuleError, Rules};

@@ -36,7 +36,7 @@ pub(crate) struct Price {
 }
 
 /// The share of the window that should be free on average: room for what matters most. What is free goes unused.
-const FREE_AIM: f64 = 0.03;
+pub(crate) const FREE_AIM: f64 = 0.03;
 
 /// How strongly the price answers to the window: full against empty is a factor of e to this.
 const STEEPNESS: f64 = 20.0;

@@ -12,8 +12,8 @@ pub(crate) struct ReadRate {
 pub(crate) const FADE: f64 = 6.0 * 3_600.0;
 
 /// What a record that was never read is taken for: so much of a read in so much of a fade.
-const PRIOR_READS: f64 = 0.3;
-const PRIOR_FADES: f64 = 0.5;
+const PRIOR_READS: f64 = 0.03;
+const PRIOR_FADES: f64 = 0.05;
 
 impl ReadRate {
     pub fn none(at: u32) -> ReadRate {

@@ -65,25 +65,30 @@ impl<'a> Staleness<'a> {
     /// Seconds after the fetch at which a call saves `wanted` seconds of freshness; `None`: it never does, or not within
     /// `within` seconds.
     pub fn due(&self, wanted: f64, within: f64) -> Option<f64> {
+        self.reach(within, |worth| worth.saved >= wanted)
+    }
+
+    /// Seconds after the fetch at which the worth is `enough`, which it must stay once it is.
+    pub fn reach(&self, within: f64, enough: impl Fn(Worth) -> bool) -> Option<f64> {
         let mut walk = self.walk();
         while walk.time < within {
             let (multiplier, holds) = self.hazard.at(self.age + walk.time);
             let length = holds.min(within - walk.time).max(STEP_MIN);
             let mut ahead = walk;
             ahead.advance(multiplier, length);
-            if ahead.worth().saved < wanted {
+            if !enough(ahead.worth()) {
                 walk = ahead;
                 continue;
             }
             let (mut low, mut high) = (0.0, length);
             for _ in 0..HALVINGS {
-                let middle = (low + high) / 2.0;
+                let middle = f64::midpoint(low, high);
                 let mut probe = walk;
                 probe.advance(multiplier, middle);
-                if probe.worth().saved < wanted {
-                    low = middle;
-                } else {
+                if enough(probe.worth()) {
                     high = middle;
+                } else {
+                    low = middle;
                 }
             }
             return Some(walk.time + high);

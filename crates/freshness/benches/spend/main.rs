@@ -26,6 +26,8 @@ use workload::{HOUR, KINDS, Kind, World};
 const WARM: f64 = 12.0 * HOUR;
 const END: f64 = 24.0 * HOUR;
 const SEEDS: u64 = 5;
+/// The most by which a forecast of the share of fresh reads may be off.
+const FORECAST_ERROR_MAX: f64 = 0.05;
 
 const POLICIES: [&str; 5] = [
     "full pass",
@@ -197,6 +199,12 @@ fn results(kinds: &[Kind], entries: &[Entry]) -> Result<(), Box<dyn Error>> {
                 format!("{policy} made {most} calls in a minute"),
             );
         }
+        let off = priced.forecast_error().unwrap_or(1.0);
+        println!("result forecast_{}_error {off:.4} share", kind.name);
+        must(
+            off <= FORECAST_ERROR_MAX,
+            format!("the forecast is off by {off:.3}"),
+        );
         let oldest = priced.worst(|outcome| outcome.age_max);
         must(
             oldest <= kind.max_age,

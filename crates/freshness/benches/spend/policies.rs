@@ -92,6 +92,21 @@ impl Spender for AtDesk {
         self.desk.next(at(now), &allowance(free)).map(Slot::number)
     }
 
+    fn forecast(&self, now: f64) -> Option<(f64, f64, f64)> {
+        // Readers that never wait are no policy of their own.
+        if !self.may_wait {
+            return None;
+        }
+        let forecast = self
+            .desk
+            .forecast(self.policy, f64::from(CALLS_PER_MINUTE), at(now));
+        Some((
+            forecast.fresh,
+            forecast.age_p95.as_secs_f64(),
+            forecast.calls_per_minute,
+        ))
+    }
+
     fn fetched(&mut self, record: u32, now: f64, changed: bool, stamp: f64) {
         let slot = self.slots[record as usize];
         let seen = if changed {

@@ -20,6 +20,18 @@ impl Entry {
         self.outcomes.iter().map(figure).fold(0.0, f64::max)
     }
 
+    /// How far the forecast of the share of fresh reads was off, in the worst seed; `None`: there was none.
+    pub fn forecast_error(&self) -> Option<f64> {
+        let errors = self.outcomes.iter().map(|outcome| {
+            outcome
+                .forecast
+                .map(|(fresh, ..)| (fresh - outcome.fresh).abs())
+        });
+        errors
+            .collect::<Option<Vec<f64>>>()
+            .map(|errors| errors.into_iter().fold(0.0, f64::max))
+    }
+
     /// Half the distance between the best and the worst seed.
     fn spread(&self) -> f64 {
         let fresh = self.outcomes.iter().map(|outcome| outcome.fresh);
@@ -57,6 +69,25 @@ pub fn table(entries: &[Entry], bounds: &[(&'static str, f64)]) -> String {
             entry.mean(|outcome| outcome.age_p95),
             entry.worst(|outcome| outcome.age_max) / 3_600.0,
             entry.mean(|outcome| outcome.unfetched),
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<8} {:<22} {:>7} {:>9} {:>6}  (by what was known when measuring began)",
+        "workload", "forecast", "fresh", "age p95 s", "calls"
+    );
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.forecast_error().is_some())
+    {
+        let _ = writeln!(
+            text,
+            "{:<8} {:<22} {:>7.4} {:>9.0} {:>6.1}",
+            entry.workload,
+            entry.policy,
+            entry.mean(|outcome| outcome.forecast.map_or(0.0, |(fresh, ..)| fresh)),
+            entry.mean(|outcome| outcome.forecast.map_or(0.0, |(_, age, _)| age)),
+            entry.mean(|outcome| outcome.forecast.map_or(0.0, |(.., calls)| calls)),
         );
     }
     for (workload, bound) in bounds {

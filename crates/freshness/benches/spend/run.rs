@@ -25,6 +25,11 @@ pub enum Act {
 pub trait Spender {
     fn read(&mut self, record: u32, now: f64, free: u32) -> Act;
     fn next(&mut self, now: f64, free: u32) -> Option<u32>;
+    /// What the policy expects from `now` on: the share of fresh reads, the age that 95 % of reads do not exceed, in
+    /// seconds, and calls a minute.
+    fn forecast(&self, _now: f64) -> Option<(f64, f64, f64)> {
+        None
+    }
     /// A fetch asked at `now` showed that the record last changed at `stamp`.
     fn fetched(&mut self, record: u32, now: f64, changed: bool, stamp: f64);
 }
@@ -49,6 +54,8 @@ pub struct Outcome {
     pub unfetched: f64,
     /// Time of one decision, in microseconds.
     pub decision_us: f64,
+    /// What the policy expected of these figures when measuring began: fresh, age, calls.
+    pub forecast: Option<(f64, f64, f64)>,
 }
 
 /// Runs from time 0 to the world's end, measuring from `warm` on.
@@ -76,6 +83,9 @@ pub fn run(kind: &Kind, world: &World, warm: f64, end: f64, spender: &mut dyn Sp
     let mut reads = world.reads.iter().peekable();
     while tick < end {
         tick += TICK;
+        if sim.outcome.forecast.is_none() && tick >= warm {
+            sim.outcome.forecast = spender.forecast(tick);
+        }
         while let Some((time, record)) = reads.next_if(|(time, _)| *time <= tick) {
             sim.settle(*time, spender);
             let free = sim.free(*time);

@@ -17,7 +17,7 @@ pub struct Explanation {
     pub age: Duration,
     /// Changes per day, as learned.
     pub changes_per_day: f64,
-    /// Changes that this rests on, about; half of one is the prior's.
+    /// Changes that this rests on, about; a third of one is assumed before any.
     pub changes_seen: f64,
     /// Reads per hour, as learned.
     pub reads_per_hour: f64,
