@@ -70,7 +70,7 @@ api.procurement.products.post(
     {"catalogItem": {"id": 1}, "quantity": 2, "billableOption": "Billable", "opportunity": {"id": made.id}}
 )
 linked = api.procurement.products.get(params={"conditions": f"opportunity/id={made.id}"})
-print("product", linked[0].description, linked[0].ext_price)
+print("product", linked[0].description, linked[0].quantity, linked[0].price)
 mine.delete()
 try:
     mine.get()

@@ -8,6 +8,7 @@
 pub mod cin7;
 pub mod connectwise;
 
+mod alone;
 mod chance;
 mod clock;
 mod doors;

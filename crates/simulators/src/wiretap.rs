@@ -1,5 +1,6 @@
 //! The simulator's own record of every request it received: the witness that tests ask.
 
+use http::{Method, Uri};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -119,8 +120,37 @@ impl Wiretap {
         self.tape().in_flight_max
     }
 
+    /// Notes that a call has arrived; it is on the record until the answer to it ends.
+    pub(crate) fn open(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        path: &str,
+        key: String,
+        account_id: String,
+    ) -> Answering {
+        let number = self.arrive(Call {
+            arrived: Instant::now(),
+            answered: None,
+            at: Timestamp::now(),
+            duration_ms: 0,
+            key,
+            account_id,
+            method: method.to_string(),
+            path: path.to_owned(),
+            query: uri.query().unwrap_or_default().to_owned(),
+            status: 0,
+            bytes: 0,
+        });
+        Answering {
+            tap: self.clone(),
+            number,
+            ended: false,
+        }
+    }
+
     /// Notes an arrival and returns its number.
-    pub(crate) fn arrive(&self, call: Call) -> u64 {
+    fn arrive(&self, call: Call) -> u64 {
         let mut tape = self.tape();
         tape.in_flight += 1;
         tape.in_flight_max = tape.in_flight_max.max(tape.in_flight);
@@ -134,7 +164,7 @@ impl Wiretap {
     }
 
     /// Notes that call `number` was answered; `status` 0 says that its connection was cut or given up.
-    pub(crate) fn answer(&self, number: u64, status: u16, bytes: usize) {
+    fn answer(&self, number: u64, status: u16, bytes: usize) {
         let mut tape = self.tape();
         tape.in_flight = tape.in_flight.saturating_sub(1);
         let first = tape.first;
@@ -152,5 +182,28 @@ impl Wiretap {
 
     fn tape(&self) -> std::sync::MutexGuard<'_, Tape> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is being answered; one whose client goes away is closed with status 0.
+pub(crate) struct Answering {
+    tap: Wiretap,
+    number: u64,
+    ended: bool,
+}
+
+impl Answering {
+    /// Notes the answer; status 0 says that the connection was cut instead.
+    pub(crate) fn end(mut self, status: u16, bytes: usize) {
+        self.ended = true;
+        self.tap.answer(self.number, status, bytes);
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tap.answer(self.number, 0, 0);
+        }
     }
 }

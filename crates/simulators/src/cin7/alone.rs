@@ -5,7 +5,6 @@ use super::{Cin7, Result};
 use crate::latency::Latency;
 use crate::limiter::Limit;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 /// What a command line may say about a simulator that runs alone.
 #[derive(Clone, Debug)]
@@ -83,21 +82,12 @@ pub async fn run(
     )
     .await?;
     ready(&sim);
-    tokio::pin!(stop);
-    let pause = match args.events_per_minute {
-        0 => Duration::from_secs(3600),
-        n => Duration::from_secs(60) / n,
-    };
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            () = tokio::time::sleep(pause), if args.events_per_minute > 0 => {
-                for account in &sim.options().accounts {
-                    sim.tick(&account.account_id, 1);
-                }
-            }
+    crate::alone::play(args.events_per_minute, stop, || {
+        for account in &sim.options().accounts {
+            sim.tick(&account.account_id, 1);
         }
-    }
+    })
+    .await;
     sim.stop().await;
     Ok(())
 }

@@ -8,7 +8,6 @@ use super::server::Service;
 use super::{read, write};
 use crate::faults::{Outcome, Strike};
 use crate::wire::Wire;
-use crate::wiretap::{Call, Wiretap};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -47,7 +46,14 @@ pub(crate) async fn handle(
         Some(base) if base.eq_ignore_ascii_case(BASE) => path[BASE.len()..].trim_end_matches('/'),
         _ => return Reply::page_not_found(service.options.unknown_path_404).into_response(&date),
     };
-    let answering = Answering::begin(&service, &parts.method, &parts.uri, &parts.headers, below);
+    let (key, account) = (header(&parts.headers, KEY), header(&parts.headers, ACCOUNT));
+    let answering = service.tap.open(
+        &parts.method,
+        &parts.uri,
+        below,
+        key.to_owned(),
+        account.to_owned(),
+    );
     let reply = answer(
         &service,
         &parts.method,
@@ -66,55 +72,6 @@ pub(crate) async fn handle(
             wire.cut();
             answering.end(0, 0);
             Response::new(Body::empty())
-        }
-    }
-}
-
-/// A call on the record; one whose client goes away is closed with status 0.
-struct Answering {
-    tap: Wiretap,
-    number: u64,
-    ended: bool,
-}
-
-impl Answering {
-    fn begin(
-        service: &Service,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        path: &str,
-    ) -> Answering {
-        let number = service.tap.arrive(Call {
-            arrived: Instant::now(),
-            answered: None,
-            at: jiff::Timestamp::now(),
-            duration_ms: 0,
-            key: header(headers, KEY).to_owned(),
-            account_id: header(headers, ACCOUNT).to_owned(),
-            method: method.to_string(),
-            path: path.to_owned(),
-            query: uri.query().unwrap_or_default().to_owned(),
-            status: 0,
-            bytes: 0,
-        });
-        Answering {
-            tap: service.tap.clone(),
-            number,
-            ended: false,
-        }
-    }
-
-    fn end(mut self, status: u16, bytes: usize) {
-        self.ended = true;
-        self.tap.answer(self.number, status, bytes);
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.tap.answer(self.number, 0, 0);
         }
     }
 }

@@ -85,17 +85,7 @@ pub async fn run(
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let sim = ConnectWise::start(args.options(), addr).await?;
     ready(&sim);
-    tokio::pin!(stop);
-    let pause = match args.events_per_minute {
-        0 => Duration::from_secs(3600),
-        n => Duration::from_secs(60) / n,
-    };
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            () = tokio::time::sleep(pause), if args.events_per_minute > 0 => sim.tick(1),
-        }
-    }
+    crate::alone::play(args.events_per_minute, stop, || sim.tick(1)).await;
     sim.stop().await;
     Ok(())
 }

@@ -10,7 +10,6 @@ use super::serve::{self, Call as Asked};
 use super::server::Service;
 use crate::faults::{Outcome, Strike};
 use crate::wire::Wire;
-use crate::wiretap::{Call, Wiretap};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -39,13 +38,14 @@ pub(crate) async fn handle(
         .into_response();
     }
     let below = below(path, &service.codebase());
-    let answering = Answering::begin(
-        &service,
-        &parts.method,
-        &parts.uri,
-        &parts.headers,
-        below.unwrap_or(path),
-    );
+    let login = login::credentials(&parts.headers);
+    let (key, account_id) = login
+        .map(|login| (login.public, login.company))
+        .unwrap_or_default();
+    let path = below.unwrap_or(path);
+    let answering = service
+        .tap
+        .open(&parts.method, &parts.uri, path, key, account_id);
     let call = Incoming {
         method: &parts.method,
         uri: &parts.uri,
@@ -104,59 +104,6 @@ fn below<'p>(path: &'p str, codebase: &str) -> Option<&'p str> {
 /// `v2026_1` is the codebase of version `2026.1`.
 pub(super) fn version(codebase: &str) -> String {
     codebase.trim_start_matches('v').replace('_', ".")
-}
-
-/// A call on the record; one whose client goes away is closed with status 0.
-struct Answering {
-    tap: Wiretap,
-    number: u64,
-    ended: bool,
-}
-
-impl Answering {
-    fn begin(
-        service: &Service,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        path: &str,
-    ) -> Answering {
-        let login = login::credentials(headers);
-        let number = service.tap.arrive(Call {
-            arrived: Instant::now(),
-            answered: None,
-            at: jiff::Timestamp::now(),
-            duration_ms: 0,
-            key: login
-                .as_ref()
-                .map(|login| login.public.clone())
-                .unwrap_or_default(),
-            account_id: login.map(|login| login.company).unwrap_or_default(),
-            method: method.to_string(),
-            path: path.to_owned(),
-            query: uri.query().unwrap_or_default().to_owned(),
-            status: 0,
-            bytes: 0,
-        });
-        Answering {
-            tap: service.tap.clone(),
-            number,
-            ended: false,
-        }
-    }
-
-    fn end(mut self, status: u16, bytes: usize) {
-        self.ended = true;
-        self.tap.answer(self.number, status, bytes);
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.tap.answer(self.number, 0, 0);
-        }
-    }
 }
 
 /// `None` cuts the connection.

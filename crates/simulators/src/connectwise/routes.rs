@@ -32,7 +32,10 @@ pub(crate) enum Place {
 /// Finds the place of `path`, which stands below `apis/3.0` and has no slash at its ends.
 pub(crate) fn find(path: &str) -> Option<Place> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    special(&parts).or_else(|| kinds().iter().find_map(|kind| matched(kind, &parts)))
+    special(&parts).or_else(|| {
+        let mut kept = kinds().iter().filter(|kind| !kind.embedded);
+        kept.find_map(|kind| matched(kind, &parts))
+    })
 }
 
 fn special(parts: &[&str]) -> Option<Place> {

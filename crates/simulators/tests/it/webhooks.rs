@@ -107,6 +107,55 @@ async fn events_are_delivered_a_minute_later_with_their_authorisation() {
 }
 
 #[tokio::test]
+async fn faults_drop_repeat_and_delay_webhooks() {
+    let sim = sim().await;
+    let (inbox, url) = Inbox::open().await;
+    subscribe(&sim, "Customer/Updated", &url).await;
+    let customer = sim.get("customer?Limit=1").await["CustomerList"][0]["ID"].clone();
+    let edit = async |limit: i64| {
+        sim.put(
+            "PUT",
+            "customer",
+            json!({"ID": customer, "CreditLimit": limit}),
+        )
+        .await;
+        sim.cin7.clock().advance(Duration::from_secs(61));
+    };
+    sim.cin7.faults().drop_event_every(2);
+    edit(1).await;
+    inbox.wait_for(1).await;
+    edit(2).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while sim.cin7.faults().struck() < 1 {
+        assert!(Instant::now() < until, "nothing is dropped");
+        tokio::time::sleep(POLL).await;
+    }
+    sim.cin7.faults().clear();
+    sim.cin7.faults().duplicate_event_every(1);
+    edit(3).await;
+    inbox.wait_for(3).await;
+    sim.cin7.faults().clear();
+    // The first of two is overtaken by the second.
+    sim.cin7
+        .faults()
+        .hold_event_every(2, Duration::from_secs(3));
+    edit(4).await;
+    inbox.wait_for(4).await;
+    edit(5).await;
+    edit(6).await;
+    let letters = inbox.wait_for(6).await;
+    let limits: Vec<_> = letters
+        .iter()
+        .map(|(_, body)| {
+            body["CustomerDetailsList"][0]["Customer"]["CreditLimit"]
+                .as_f64()
+                .unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(limits, [1.0, 3.0, 3.0, 4.0, 6.0, 5.0]);
+}
+
+#[tokio::test]
 async fn after_six_failures_a_webhook_is_switched_off() {
     let sim = sim().await;
     let (inbox, url) = Inbox::open().await;

@@ -1,3 +1,4 @@
+use super::orders::milli;
 use super::*;
 
 #[test]
@@ -23,6 +24,18 @@ fn the_shipped_file_holds_what_its_description_says() {
         (of(SourceKind::Credit), of(SourceKind::Adjustment)),
         (3_836, 3)
     );
+}
+
+#[test]
+fn the_packed_orders_are_those_of_the_file() {
+    let file = include_bytes!("../../../data/online-retail.csv.gz");
+    assert!(orders::pack(&orders::parse(file).unwrap()) == ORDERS);
+}
+
+#[test]
+fn packed_orders_that_are_cut_or_too_long_are_refused() {
+    assert!(unpack(&ORDERS[..ORDERS.len() - 1]).is_none());
+    assert!(unpack(&[ORDERS, &[0]].concat()).is_none());
 }
 
 #[test]

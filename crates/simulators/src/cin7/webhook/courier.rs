@@ -27,11 +27,21 @@ pub(in crate::cin7) async fn courier(service: Arc<Service>) {
         // Registered before looking, so that a push between looking and waiting is not missed.
         moved.as_mut().enable();
         for letter in due(&service) {
-            let delivered = tokio::select! {
-                delivered = send(&client, &letter) => delivered,
-                () = service.stop.cancelled() => return,
-            };
-            settle(&service, letter, delivered);
+            let strike = service.faults.next_event();
+            if strike.drop {
+                continue;
+            }
+            if let Some(hold) = strike.hold {
+                tokio::spawn(late(service.clone(), client.clone(), letter, hold));
+                continue;
+            }
+            if strike.twice && attempt(&service, &client, &letter).await.is_none() {
+                return;
+            }
+            match attempt(&service, &client, &letter).await {
+                Some(delivered) => settle(&service, letter, delivered),
+                None => return,
+            }
         }
         let idle = (0..service.worlds.len()).all(|at| !service.read(at).hooks.has_due());
         tokio::select! {
@@ -40,6 +50,25 @@ pub(in crate::cin7) async fn courier(service: Arc<Service>) {
             () = service.post.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY), if !idle => {}
         }
+    }
+}
+
+/// Sends a letter after others have overtaken it.
+async fn late(service: Arc<Service>, client: reqwest::Client, letter: Letter, hold: Duration) {
+    tokio::select! {
+        () = service.stop.cancelled() => return,
+        () = tokio::time::sleep(hold) => {}
+    }
+    if let Some(delivered) = attempt(&service, &client, &letter).await {
+        settle(&service, letter, delivered);
+    }
+}
+
+/// Whether a letter arrived; `None` when the simulator stops meanwhile.
+async fn attempt(service: &Service, client: &reqwest::Client, letter: &Letter) -> Option<bool> {
+    tokio::select! {
+        delivered = send(client, letter) => Some(delivered),
+        () = service.stop.cancelled() => None,
     }
 }
 

@@ -6,7 +6,7 @@ mod payment;
 pub(super) use credit::credit_note;
 pub(super) use payment::payment;
 
-use super::order::{charge, line, part};
+use super::order::{billed, charge, line, part};
 use super::sale::{alter, index, live, status_of};
 use super::{Fields, Verb, Write, Written};
 use crate::cin7::json::J;

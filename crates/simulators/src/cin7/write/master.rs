@@ -98,6 +98,30 @@ fn with_ids(world: &mut World, written: &mut Option<Box<Map<String, Value>>>) {
     }
 }
 
+/// The name that is sent: a new partner says all that it must, and nobody takes another's name. `twin` finds who has it.
+fn check_name(
+    body: Fields<'_>,
+    what: &str,
+    required: &[&str],
+    at: Option<usize>,
+    twin: impl Fn(&str) -> Option<usize>,
+) -> Answer<Option<String>> {
+    if at.is_none() {
+        for member in required {
+            body.required(member)?;
+        }
+    }
+    let name = body.text("Name");
+    let taken = name.as_deref().and_then(twin);
+    if taken.is_some() && taken != at {
+        let capital = format!("{}{}", what[..1].to_uppercase(), &what[1..]);
+        return Err(Refusal::bad(format!(
+            "This {what} already exists. {capital} name must be unique."
+        )));
+    }
+    Ok(name)
+}
+
 fn check_partner(world: &World, body: Fields<'_>, account: &str, system: &str) -> Answer<()> {
     known(
         world,
@@ -135,6 +159,21 @@ fn check_partner(world: &World, body: Fields<'_>, account: &str, system: &str) -
     Ok(())
 }
 
+const CUSTOMER_REQUIRED: [&str; 6] = [
+    "Name",
+    "Currency",
+    "PaymentTerm",
+    "TaxRule",
+    "AccountReceivable",
+    "RevenueAccount",
+];
+const SUPPLIER_REQUIRED: [&str; 5] = [
+    "Name",
+    "Currency",
+    "PaymentTerm",
+    "TaxRule",
+    "AccountPayable",
+];
 const CUSTOMER_TYPED: [&str; 3] = ["Name", "PriceTier", "Status"];
 
 pub(super) fn customer(world: &mut World, write: &Write<'_>) -> Written {
@@ -147,30 +186,16 @@ pub(super) fn customer(world: &mut World, write: &Write<'_>) -> Written {
         }
         _ => None,
     };
-    let name = body.text("Name");
-    if at.is_none() {
-        for member in [
-            "Name",
-            "Currency",
-            "PaymentTerm",
-            "TaxRule",
-            "AccountReceivable",
-            "RevenueAccount",
-        ] {
-            body.required(member)?;
-        }
-    }
-    if let Some(name) = &name {
-        let twin = world
-            .customers
-            .iter()
-            .position(|c| c.name.eq_ignore_ascii_case(name));
-        if twin.is_some_and(|twin| Some(twin as u32) != at) {
-            return Err(Refusal::bad(
-                "This customer already exists. Customer name must be unique.",
-            ));
-        }
-    }
+    let name = check_name(
+        body,
+        "customer",
+        &CUSTOMER_REQUIRED,
+        at.map(|at| at as usize),
+        |name| {
+            let twin = |one: &Customer| one.name.eq_ignore_ascii_case(name);
+            world.customers.iter().position(twin)
+        },
+    )?;
     check_partner(world, body, "AccountReceivable", "Accounts receivable")?;
     let tier = match body.text("PriceTier") {
         Some(tier) => {
@@ -235,29 +260,10 @@ pub(super) fn supplier(world: &mut World, write: &Write<'_>) -> Written {
         }
         _ => None,
     };
-    let name = body.text("Name");
-    if at.is_none() {
-        for member in [
-            "Name",
-            "Currency",
-            "PaymentTerm",
-            "TaxRule",
-            "AccountPayable",
-        ] {
-            body.required(member)?;
-        }
-    }
-    if let Some(name) = &name {
-        let twin = world
-            .suppliers
-            .iter()
-            .position(|s| s.name.eq_ignore_ascii_case(name));
-        if twin.is_some_and(|twin| Some(twin) != at) {
-            return Err(Refusal::bad(
-                "This supplier already exists. Supplier name must be unique.",
-            ));
-        }
-    }
+    let name = check_name(body, "supplier", &SUPPLIER_REQUIRED, at, |name| {
+        let twin = |one: &Supplier| one.name.eq_ignore_ascii_case(name);
+        world.suppliers.iter().position(twin)
+    })?;
     check_partner(world, body, "AccountPayable", "Accounts payable")?;
     let deprecated = deprecated(body)?;
     let now = world.now();

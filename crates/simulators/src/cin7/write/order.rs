@@ -143,6 +143,28 @@ fn check_total(row: Fields<'_>, expected: Decimal) -> Answer<()> {
     }
 }
 
+/// The lines of a bill, as `line` reads them, and its charges. One that is authorised has at least one of either.
+pub(super) fn billed<L>(
+    world: &World,
+    body: Fields<'_>,
+    status: Status,
+    what: &str,
+    line: impl Fn(&World, Fields<'_>) -> Answer<L>,
+) -> Answer<(Vec<L>, Vec<Charge>)> {
+    let lines = body.rows("Lines")?.into_iter();
+    let lines = lines
+        .map(|row| line(world, row))
+        .collect::<Answer<Vec<_>>>()?;
+    let charges = body.rows("AdditionalCharges")?.into_iter();
+    let charges = charges
+        .map(|row| charge(world, row))
+        .collect::<Answer<Vec<_>>>()?;
+    if status == Status::Authorised && lines.is_empty() && charges.is_empty() {
+        return Err(Refusal::bad(format!("Should be at least one {what} line.")));
+    }
+    Ok((lines, charges))
+}
+
 pub(super) fn charge(world: &World, row: Fields<'_>) -> Answer<Charge> {
     let (price, quantity) = (
         row.required_decimal("Price")?.round_dp(4),

@@ -8,7 +8,7 @@ use bill::{invoice, payment};
 use receipt::{put_away, receive, stock};
 use undo::{take_back, void};
 
-use super::order::{charge, product};
+use super::order::{billed, charge, product};
 use super::sale::{status_of, warehouse};
 use super::{Fields, Verb, Write, Written};
 use crate::cin7::read;

@@ -271,25 +271,19 @@ impl Seeder<'_> {
         own(57, "04. Confirmed Quote");
     }
 
+    /// Six people, whose ids deals name, and the members that the keys belong to.
     fn members(&mut self) {
         let then = self.ago(4 * 365 * DAY);
-        let mut member = |identifier: &str, first: &str, last: &str| {
+        let people = (0..6).map(|n| (FIRST[n].to_owned(), LAST[n], "F"));
+        let keys = self.world.options.company.keys.clone().into_iter();
+        for (name, last, license) in people.chain(keys.map(|key| (key.member, "API", "X"))) {
             self.add(
                 "member",
-                json!({"identifier": identifier, "firstName": first, "lastName": last, "inactiveFlag": false,
-                       "emailAddress": format!("{}@pond.example", identifier.to_ascii_lowercase())}),
-                then,
-                then,
-            );
-        };
-        for n in 0..6 {
-            member(FIRST[n], FIRST[n], LAST[n]);
-        }
-        let keys = self.world.options.company.keys.clone();
-        for key in keys {
-            self.add(
-                "member",
-                json!({"identifier": key.member, "firstName": key.member, "lastName": "API", "inactiveFlag": false}),
+                json!({"identifier": name, "firstName": name, "lastName": last, "inactiveFlag": false,
+                       "emailAddress": format!("{}@pond.example", name.to_ascii_lowercase()), "licenseClass": license,
+                       "defaultEmail": "Office", "defaultPhone": "Office", "invoiceScreenDefaultTabFormat": "ShowInvoicingTab",
+                       "invoicingDisplayOptions": "RemainOnInvoicingScreen",
+                       "agreementInvoicingDisplayOptions": "RemainOnInvoicingScreen"}),
                 then,
                 then,
             );

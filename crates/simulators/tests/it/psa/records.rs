@@ -183,6 +183,7 @@ async fn paths_and_methods_that_do_not_exist_are_told_apart() {
     for path in [
         "sales/nothing",
         "company/companies/1/contacts",
+        "company/contacts/1/communications",
         "sales/opportunities/search",
     ] {
         let answer = sim.call("GET", path, None).await;

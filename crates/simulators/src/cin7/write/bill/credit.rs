@@ -31,19 +31,7 @@ pub(in crate::cin7::write) fn credit_note(world: &mut World, write: &Write<'_>) 
         }
         None => None,
     };
-    let lines = body
-        .rows("Lines")?
-        .into_iter()
-        .map(|row| line(world, row))
-        .collect::<Answer<Vec<_>>>()?;
-    let charges = body
-        .rows("AdditionalCharges")?
-        .into_iter()
-        .map(|row| charge(world, row))
-        .collect::<Answer<Vec<_>>>()?;
-    if status == Status::Authorised && lines.is_empty() && charges.is_empty() {
-        return Err(Refusal::bad("Should be at least one credit note line."));
-    }
+    let (lines, charges) = billed(world, body, status, "credit note", line)?;
     let restock = body
         .rows("Restock")?
         .into_iter()

@@ -33,19 +33,7 @@ pub(super) fn invoice(
         ));
     }
     let (id, count, number) = (p.id, p.invoices.len(), p.number.clone());
-    let lines = body
-        .rows("Lines")?
-        .into_iter()
-        .map(|row| line(world, row))
-        .collect::<Answer<Vec<_>>>()?;
-    let charges = body
-        .rows("AdditionalCharges")?
-        .into_iter()
-        .map(|row| charge(world, row))
-        .collect::<Answer<Vec<_>>>()?;
-    if status == Status::Authorised && lines.is_empty() && charges.is_empty() {
-        return Err(Refusal::bad("Should be at least one invoice line."));
-    }
+    let (lines, charges) = billed(world, body, status, "invoice", line)?;
     let date = body.date("InvoiceDate")?.unwrap_or_else(|| world.today());
     let due = body
         .date("InvoiceDueDate")?
