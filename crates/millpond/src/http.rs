@@ -8,6 +8,7 @@ pub mod guard;
 mod journal;
 mod keys;
 pub mod metrics;
+pub mod openapi;
 mod payloads;
 mod projects;
 mod query;

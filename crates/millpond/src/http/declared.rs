@@ -1,6 +1,12 @@
-//! What each route is: who may ask, and which cached values a write makes old.
+//! What each route is: who may ask, what with, what it answers, and which cached values a write makes old.
 //!
-//! A route that is not declared here is an operator's alone.
+//! The guard, `/openapi.json` and the tests read it here. A route that is not declared is an operator's alone.
+
+mod routes;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+pub use self::routes::DECLARED;
 
 /// The family of resolved credentials.
 pub const PRINCIPAL: &str = "cache:principal:{credential_hash}";
@@ -51,7 +57,119 @@ pub struct Declared {
     pub effect: Effect,
     /// What it answers, in a few words.
     pub summary: &'static str,
+    /// What may stand after `?`.
+    pub query: &'static [Param],
+    /// What the body must be.
+    pub body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// The name of the schema of the answer; `None`: it has no JSON.
+    pub answer: Option<&'static str>,
+    /// The status of a good answer.
+    pub status: u16,
+    /// Whether the answer can be had as server-sent events.
+    pub streams: bool,
+    /// Whether the answer is text.
+    pub text: bool,
 }
+
+/// Something after `?`.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub about: &'static str,
+    /// What it must be.
+    pub kind: Kind,
+    /// Whether it may come often.
+    pub many: bool,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+/// What a parameter must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A whole number from 1 to this.
+    UpTo(i64),
+    /// A whole number.
+    Number,
+    /// true or false.
+    Flag,
+    /// A whole number and its unit: ms, s, m, h or d.
+    Period,
+}
+
+const fn param(name: &'static str, kind: Kind, about: &'static str) -> Param {
+    Param {
+        name,
+        about,
+        kind,
+        many: false,
+        required: false,
+    }
+}
+
+impl Param {
+    const fn many(mut self) -> Self {
+        self.many = true;
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+}
+
+const LIMIT: Param = param("limit", Kind::UpTo(1000), "the most rows of the page");
+const AFTER: Param = param(
+    "after",
+    Kind::Text,
+    "what the page before said under `next`",
+);
+const BEFORE: Param = param(
+    "before",
+    Kind::Number,
+    "what the page before said under `next`",
+);
+const NUMBER_AFTER: Param = param(
+    "after",
+    Kind::Number,
+    "what the answer before said under `next`",
+);
+const WAIT: Param = param(
+    "wait",
+    Kind::Period,
+    "wait so long for the first row, at most 30s",
+);
+const MAX_AGE: Param = param(
+    "max_age",
+    Kind::Period,
+    "ask upstream first when it is older",
+);
+const FRESH: Param = param("fresh", Kind::Flag, "ask upstream in any case");
+const INSTANCES: Param = param("instance", Kind::Text, "only these instances").many();
+const INSTANCE: Param = param("instance", Kind::Text, "only this instance");
+const DELETED: Param = param("deleted", Kind::Flag, "also what is gone upstream");
+const RESOURCE: Param = param("resource", Kind::Text, "such as cin7.sale").required();
+const OF_RESOURCE: Param = param("resource", Kind::Text, "only this resource");
+const STATE: Param = param("state", Kind::Text, "only runs in this state");
+const WHERE: Param = param(
+    "where",
+    Kind::Text,
+    "a path, a comparison and a value; all must hold",
+)
+.many();
+const CONTAINS: Param = param("contains", Kind::Text, "JSON that a match contains");
+const JSON_PATH: Param = param(
+    "json_path",
+    Kind::Text,
+    "an SQL/JSON path that must find something",
+);
+const NAME: Param = param("name", Kind::Text, "only events whose name begins so");
+const OF_TENANT: Param = param("tenant", Kind::Text, "only this tenant's");
 
 const fn reads(
     method: &'static str,
@@ -65,6 +183,12 @@ const fn reads(
         needs,
         effect: Effect::Reads,
         summary,
+        query: &[],
+        body: None,
+        answer: None,
+        status: 200,
+        streams: false,
+        text: false,
     }
 }
 
@@ -75,238 +199,46 @@ const fn writes(
     families: &'static [&'static str],
     summary: &'static str,
 ) -> Declared {
-    Declared {
-        method,
-        path,
-        needs,
-        effect: Effect::Writes(families),
-        summary,
+    let mut route = reads(method, path, needs, summary);
+    route.effect = Effect::Writes(families);
+    route
+}
+
+impl Declared {
+    const fn query(mut self, query: &'static [Param]) -> Self {
+        self.query = query;
+        self
+    }
+
+    const fn body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(schema_of::<T>);
+        self
+    }
+
+    const fn answer(mut self, schema: &'static str) -> Self {
+        self.answer = Some(schema);
+        self
+    }
+
+    const fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    const fn streams(mut self) -> Self {
+        self.streams = true;
+        self
+    }
+
+    const fn text(mut self) -> Self {
+        self.text = true;
+        self
     }
 }
 
-use Needs::{Admin, Developer, Nobody, Operator, User};
-
-/// Every declared route.
-pub const DECLARED: &[Declared] = &[
-    reads("GET", "/healthz", Nobody, "The process lives"),
-    reads("GET", "/readyz", Nobody, "The database answers"),
-    reads("GET", "/metrics", Operator, "Metrics for Prometheus"),
-    reads(
-        "GET",
-        "/v1/instances",
-        User,
-        "Every instance and how its copy is",
-    ),
-    reads("GET", "/v1/instances/{instance}", User, "One instance"),
-    reads(
-        "GET",
-        "/v1/records/{resource}",
-        User,
-        "Records, newest first",
-    ),
-    reads(
-        "GET",
-        "/v1/records/{resource}/{instance}/{id}",
-        User,
-        "One record, as fresh as asked",
-    ),
-    reads(
-        "GET",
-        "/v1/records/{resource}/{instance}/{id}/history",
-        User,
-        "Its former versions",
-    ),
-    writes(
-        "POST",
-        "/v1/records/{resource}/{instance}/{id}/refresh",
-        Developer,
-        &[RECORD, PAYLOAD],
-        "Fetch a record and its payloads anew",
-    ),
-    reads(
-        "GET",
-        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
-        User,
-        "One payload of a record, as fresh as asked",
-    ),
-    writes(
-        "POST",
-        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
-        Developer,
-        &[PAYLOAD],
-        "A new element of a payload, upstream",
-    ),
-    writes(
-        "PUT",
-        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
-        Developer,
-        &[PAYLOAD],
-        "Put a payload's elements in order, upstream",
-    ),
-    writes(
-        "PATCH",
-        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
-        Developer,
-        &[PAYLOAD],
-        "Change an element of a payload, upstream",
-    ),
-    writes(
-        "DELETE",
-        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
-        Developer,
-        &[PAYLOAD],
-        "Remove an element of a payload, upstream",
-    ),
-    reads("GET", "/v1/search", User, "Records that meet all criteria"),
-    reads(
-        "POST",
-        "/v1/search",
-        User,
-        "The same, for criteria too long for a URL",
-    ),
-    reads(
-        "POST",
-        "/v1/query/sql",
-        Developer,
-        "One SQL statement that reads",
-    ),
-    reads(
-        "GET",
-        "/v1/runs",
-        Developer,
-        "Runs of sync jobs, newest first",
-    ),
-    reads("GET", "/v1/runs/{id}", Developer, "One run"),
-    reads(
-        "GET",
-        "/v1/changes",
-        User,
-        "Every insert, update and delete, oldest first",
-    ),
-    reads("GET", "/v1/events", Operator, "What happens, as it happens"),
-    reads(
-        "GET",
-        "/v1/quarantine",
-        Developer,
-        "Records that PostgreSQL cannot hold",
-    ),
-    reads("GET", "/v1/principal", User, "Who asks, and what they see"),
-    reads(
-        "GET",
-        "/v1/tenants",
-        User,
-        "Tenants: an operator sees all, a tenant itself",
-    ),
-    writes("POST", "/v1/tenants", Operator, &[TENANT], "Make a tenant"),
-    reads(
-        "GET",
-        "/v1/tenants/{tenant}",
-        User,
-        "One tenant, with its quota window",
-    ),
-    writes(
-        "PATCH",
-        "/v1/tenants/{tenant}",
-        Operator,
-        &[TENANT],
-        "Change a tenant's title, plan, cycle or limits",
-    ),
-    writes(
-        "DELETE",
-        "/v1/tenants/{tenant}",
-        Operator,
-        &[TENANT, PROJECT, PRINCIPAL],
-        "Delete a tenant with its projects and keys",
-    ),
-    reads(
-        "GET",
-        "/v1/tenants/{tenant}/usage",
-        User,
-        "What a tenant has used of its quota window",
-    ),
-    writes(
-        "PUT",
-        "/v1/tenants/{tenant}/instances/{instance}",
-        Operator,
-        &[TENANT],
-        "Make a tenant the owner of an instance",
-    ),
-    writes(
-        "DELETE",
-        "/v1/tenants/{tenant}/instances/{instance}",
-        Operator,
-        &[TENANT],
-        "Take an instance from a tenant",
-    ),
-    reads(
-        "GET",
-        "/v1/tenants/{tenant}/projects",
-        User,
-        "A tenant's projects",
-    ),
-    writes(
-        "POST",
-        "/v1/tenants/{tenant}/projects",
-        Admin,
-        &[PROJECT],
-        "Make a project",
-    ),
-    reads(
-        "GET",
-        "/v1/tenants/{tenant}/projects/{project}",
-        User,
-        "One project, with its counts",
-    ),
-    writes(
-        "PATCH",
-        "/v1/tenants/{tenant}/projects/{project}",
-        Admin,
-        &[PROJECT],
-        "Change a project",
-    ),
-    writes(
-        "DELETE",
-        "/v1/tenants/{tenant}/projects/{project}",
-        Admin,
-        &[PROJECT, PRINCIPAL],
-        "Delete a project with its keys",
-    ),
-    reads(
-        "GET",
-        "/v1/keys",
-        Admin,
-        "Keys, newest first, without their credentials",
-    ),
-    writes(
-        "POST",
-        "/v1/keys",
-        Admin,
-        &[PRINCIPAL],
-        "Make a key; its credential is shown this once",
-    ),
-    reads("GET", "/v1/keys/{key}", Admin, "One key"),
-    writes(
-        "PATCH",
-        "/v1/keys/{key}",
-        Admin,
-        &[PRINCIPAL],
-        "Change what a key may do",
-    ),
-    writes(
-        "DELETE",
-        "/v1/keys/{key}",
-        Admin,
-        &[PRINCIPAL],
-        "Revoke a key",
-    ),
-    writes(
-        "POST",
-        "/v1/keys/{key}/rotate",
-        Admin,
-        &[PRINCIPAL],
-        "Give a key a new credential, shown this once",
-    ),
-];
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
 
 /// Who may ask `method` on the route `path`.
 pub fn needs(method: &str, path: &str) -> Needs {

@@ -111,6 +111,11 @@ impl ApiError {
         .hint("docs/http.md lists the routes")
     }
 
+    /// What the framework refused by itself.
+    pub(super) fn refused_with(status: StatusCode, message: String) -> Self {
+        Self::new(status, "bad_request", message)
+    }
+
     /// Our own fault.
     pub fn internal(cause: impl Into<String>) -> Self {
         let mut error = Self::new(

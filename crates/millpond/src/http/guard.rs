@@ -46,6 +46,34 @@ pub async fn accompany(State(app): State<App>, request: Request, next: Next) -> 
     response
 }
 
+/// The most bytes of a refusal that was not told as a problem.
+const REFUSAL_BYTES_MAX: usize = 4096;
+
+/// Refusals of the framework itself, such as a path that is no UTF-8, told as all others are.
+pub async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    let is_told = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/problem+json");
+    if !is_refusal || is_told {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, REFUSAL_BYTES_MAX)
+        .await
+        .unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let mut told = ApiError::refused_with(status, said).into_response();
+    for (name, value) in &parts.headers {
+        if !told.headers().contains_key(name) && name != header::CONTENT_LENGTH {
+            told.headers_mut().insert(name, value.clone());
+        }
+    }
+    told
+}
+
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_plain = |value: &&HeaderValue| {
         (1..=REQUEST_ID_MAX).contains(&value.len())

@@ -7,6 +7,7 @@ use axum::{
 };
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::keys::{ApiKey, Credential, NewKey, Role};
 
@@ -64,8 +65,18 @@ pub struct NewKeyView {
     credential: Credential,
 }
 
+/// The names of the roles, for the description of the API.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum RoleName {
+    User,
+    Developer,
+    Admin,
+}
+
 /// A key to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyValues {
     /// Whose it is; the caller's own tenant when absent.
@@ -73,12 +84,14 @@ pub struct KeyValues {
     /// The one project it is confined to.
     project: Option<String>,
     /// What it may do.
+    #[schemars(with = "RoleName")]
     role: Role,
     /// What it is for.
     title: String,
     /// Calls it may make in a minute.
     calls_per_minute: Option<i32>,
     /// When it ends by itself.
+    #[schemars(with = "Option<String>")]
     expires_at: Option<Timestamp>,
 }
 
@@ -140,15 +153,17 @@ pub async fn show_key(
 }
 
 /// What is to change of a key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyChange {
     /// What it may do.
+    #[schemars(with = "Option<RoleName>")]
     role: Option<Role>,
     /// What it is for.
     title: Option<String>,
     /// Calls it may make in a minute; null: as many as it likes.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<i32>")]
     calls_per_minute: Option<Option<i32>>,
 }
 

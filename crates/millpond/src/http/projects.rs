@@ -6,6 +6,7 @@ use axum::{
     routing::get,
 };
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::tenants::{Project, ProjectChange, ProjectCounts};
 
@@ -92,7 +93,7 @@ pub async fn show_project(
 }
 
 /// A project to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProject {
     /// Lower-case letters, digits and hyphens.
@@ -122,13 +123,14 @@ pub async fn create_project(
 }
 
 /// What is to change of a project.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectValues {
     /// Its name for people.
     title: Option<String>,
     /// The tenant's instances that it sees; null: all.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<Vec<String>>")]
     instances: Option<Option<Vec<String>>>,
 }
 

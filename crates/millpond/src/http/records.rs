@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, RawQuery, State, rejection::JsonRejection},
 };
 use mirror::ReadAsk;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
@@ -159,7 +160,7 @@ pub async fn search(
 }
 
 /// The body of a search.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     resource: String,

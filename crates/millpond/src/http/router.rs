@@ -9,14 +9,15 @@ use axum::{
 use tower_http::compression::CompressionLayer;
 
 use super::{
-    App, error::ApiError, events, guard, journal, keys, metrics, payloads, projects, records, sql,
-    state, tenants,
+    App, error::ApiError, events, guard, journal, keys, metrics, openapi, payloads, projects,
+    records, sql, state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
 pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
     ("GET", "/metrics"),
     ("GET", "/v1/instances"),
     ("GET", "/v1/instances/{instance}"),
@@ -87,12 +88,14 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/healthz", get(state::healthz))
         .route("/readyz", get(state::readyz))
+        .route("/openapi.json", get(openapi::show_openapi))
         .merge(guarded)
         .fallback(async || {
             ApiError::not_found("there is no such route").hint("docs/http.md lists the routes")
         })
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(app.body_bytes_max()))
+        .layer(middleware::map_response(guard::as_problem))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(
             app.clone(),

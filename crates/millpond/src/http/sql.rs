@@ -1,6 +1,7 @@
 //! `POST /v1/query/sql`: one statement that reads, under a role that can do nothing else.
 
 use axum::{Json, extract::State, extract::rejection::JsonRejection};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::reader::{QueryAnswer, Scope};
@@ -11,7 +12,7 @@ use super::{App, caller::Caller, error::ApiError};
 const PARAMS_MAX: usize = 100;
 
 /// A query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlQuery {
     sql: String,

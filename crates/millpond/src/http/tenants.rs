@@ -9,6 +9,7 @@ use axum::{
 };
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{
     keys::Principal,
@@ -136,7 +137,7 @@ pub async fn show_usage(
 }
 
 /// A tenant to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
     /// Lower-case letters, digits and hyphens.
@@ -152,7 +153,7 @@ pub struct NewTenant {
 }
 
 /// What a tenant may be given.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantValues {
     /// Its name for people.

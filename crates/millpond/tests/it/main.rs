@@ -10,6 +10,7 @@ mod calls;
 mod commands;
 mod config;
 mod events;
+mod fuzz;
 mod http;
 mod killed;
 mod mirroring;

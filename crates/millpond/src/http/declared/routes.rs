@@ -1,0 +1,287 @@
+//! Every declared route.
+
+use super::{
+    AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, LIMIT,
+    MAX_AGE, NAME, NUMBER_AFTER, Needs::*, OF_RESOURCE, OF_TENANT, PAYLOAD, PRINCIPAL, PROJECT,
+    RECORD, RESOURCE, STATE, TENANT, WAIT, WHERE, reads, writes,
+};
+use crate::http::{keys, projects, records, sql, tenants};
+
+/// Every declared route.
+pub const DECLARED: &[Declared] = &[
+    reads("GET", "/healthz", Nobody, "The process lives").answer("Health"),
+    reads("GET", "/readyz", Nobody, "The database answers").answer("Health"),
+    reads("GET", "/metrics", Operator, "Metrics for Prometheus").text(),
+    reads(
+        "GET",
+        "/v1/instances",
+        User,
+        "Every instance and how its copy is",
+    )
+    .answer("Instances"),
+    reads("GET", "/v1/instances/{instance}", User, "One instance").answer("Instance"),
+    reads(
+        "GET",
+        "/v1/records/{resource}",
+        User,
+        "Records, newest first",
+    )
+    .query(&[INSTANCES, LIMIT, AFTER, DELETED])
+    .answer("RecordPage"),
+    reads(
+        "GET",
+        "/v1/records/{resource}/{instance}/{id}",
+        User,
+        "One record, as fresh as asked",
+    )
+    .query(&[MAX_AGE, FRESH])
+    .answer("Record"),
+    reads(
+        "GET",
+        "/v1/records/{resource}/{instance}/{id}/history",
+        User,
+        "Its former versions",
+    )
+    .query(&[LIMIT])
+    .answer("History"),
+    writes(
+        "POST",
+        "/v1/records/{resource}/{instance}/{id}/refresh",
+        Developer,
+        &[RECORD, PAYLOAD],
+        "Fetch a record and its payloads anew",
+    ),
+    reads(
+        "GET",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+        User,
+        "One payload of a record, as fresh as asked",
+    )
+    .query(&[MAX_AGE, FRESH]),
+    writes(
+        "POST",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+        Developer,
+        &[PAYLOAD],
+        "A new element of a payload, upstream",
+    ),
+    writes(
+        "PUT",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
+        Developer,
+        &[PAYLOAD],
+        "Put a payload's elements in order, upstream",
+    ),
+    writes(
+        "PATCH",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
+        Developer,
+        &[PAYLOAD],
+        "Change an element of a payload, upstream",
+    ),
+    writes(
+        "DELETE",
+        "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
+        Developer,
+        &[PAYLOAD],
+        "Remove an element of a payload, upstream",
+    ),
+    reads("GET", "/v1/search", User, "Records that meet all criteria")
+        .query(&[
+            RESOURCE, WHERE, CONTAINS, JSON_PATH, INSTANCES, LIMIT, AFTER, DELETED,
+        ])
+        .answer("RecordPage"),
+    reads(
+        "POST",
+        "/v1/search",
+        User,
+        "The same, for criteria too long for a URL",
+    )
+    .body::<records::Question>()
+    .answer("RecordPage"),
+    reads(
+        "POST",
+        "/v1/query/sql",
+        Developer,
+        "One SQL statement that reads",
+    )
+    .body::<sql::SqlQuery>()
+    .answer("SqlAnswer"),
+    reads(
+        "GET",
+        "/v1/runs",
+        Developer,
+        "Runs of sync jobs, newest first",
+    )
+    .query(&[INSTANCE, OF_RESOURCE, STATE, BEFORE, LIMIT])
+    .answer("Runs"),
+    reads("GET", "/v1/runs/{id}", Developer, "One run").answer("Run"),
+    reads(
+        "GET",
+        "/v1/changes",
+        User,
+        "Every insert, update and delete, oldest first",
+    )
+    .query(&[AFTER, LIMIT, WAIT])
+    .answer("Changes")
+    .streams(),
+    reads("GET", "/v1/events", Operator, "What happens, as it happens")
+        .query(&[NUMBER_AFTER, LIMIT, WAIT, NAME, INSTANCE])
+        .answer("Events")
+        .streams(),
+    reads(
+        "GET",
+        "/v1/quarantine",
+        Developer,
+        "Records that PostgreSQL cannot hold",
+    )
+    .query(&[LIMIT])
+    .answer("Quarantine"),
+    reads("GET", "/v1/principal", User, "Who asks, and what they see").answer("Principal"),
+    reads(
+        "GET",
+        "/v1/tenants",
+        User,
+        "Tenants: an operator sees all, a tenant itself",
+    )
+    .query(&[AFTER, LIMIT])
+    .answer("Tenants"),
+    writes("POST", "/v1/tenants", Operator, &[TENANT], "Make a tenant")
+        .body::<tenants::NewTenant>()
+        .answer("Tenant")
+        .status(201),
+    reads(
+        "GET",
+        "/v1/tenants/{tenant}",
+        User,
+        "One tenant, with its quota window",
+    )
+    .answer("Tenant"),
+    writes(
+        "PATCH",
+        "/v1/tenants/{tenant}",
+        Operator,
+        &[TENANT],
+        "Change a tenant's title, plan, cycle or limits",
+    )
+    .body::<tenants::TenantValues>()
+    .answer("Tenant"),
+    writes(
+        "DELETE",
+        "/v1/tenants/{tenant}",
+        Operator,
+        &[TENANT, PROJECT, PRINCIPAL],
+        "Delete a tenant with its projects and keys",
+    )
+    .status(204),
+    reads(
+        "GET",
+        "/v1/tenants/{tenant}/usage",
+        User,
+        "What a tenant has used of its quota window",
+    )
+    .answer("Usage"),
+    writes(
+        "PUT",
+        "/v1/tenants/{tenant}/instances/{instance}",
+        Operator,
+        &[TENANT],
+        "Make a tenant the owner of an instance",
+    )
+    .answer("Tenant"),
+    writes(
+        "DELETE",
+        "/v1/tenants/{tenant}/instances/{instance}",
+        Operator,
+        &[TENANT],
+        "Take an instance from a tenant",
+    )
+    .status(204),
+    reads(
+        "GET",
+        "/v1/tenants/{tenant}/projects",
+        User,
+        "A tenant's projects",
+    )
+    .query(&[AFTER, LIMIT])
+    .answer("Projects"),
+    writes(
+        "POST",
+        "/v1/tenants/{tenant}/projects",
+        Admin,
+        &[PROJECT],
+        "Make a project",
+    )
+    .body::<projects::NewProject>()
+    .answer("Project")
+    .status(201),
+    reads(
+        "GET",
+        "/v1/tenants/{tenant}/projects/{project}",
+        User,
+        "One project, with its counts",
+    )
+    .answer("ProjectWithCounts"),
+    writes(
+        "PATCH",
+        "/v1/tenants/{tenant}/projects/{project}",
+        Admin,
+        &[PROJECT],
+        "Change a project",
+    )
+    .body::<projects::ProjectValues>()
+    .answer("Project"),
+    writes(
+        "DELETE",
+        "/v1/tenants/{tenant}/projects/{project}",
+        Admin,
+        &[PROJECT, PRINCIPAL],
+        "Delete a project with its keys",
+    )
+    .status(204),
+    reads(
+        "GET",
+        "/v1/keys",
+        Admin,
+        "Keys, newest first, without their credentials",
+    )
+    .query(&[OF_TENANT, LIMIT])
+    .answer("Keys"),
+    writes(
+        "POST",
+        "/v1/keys",
+        Admin,
+        &[PRINCIPAL],
+        "Make a key; its credential is shown this once",
+    )
+    .body::<keys::KeyValues>()
+    .answer("NewKey")
+    .status(201),
+    reads("GET", "/v1/keys/{key}", Admin, "One key").answer("Key"),
+    writes(
+        "PATCH",
+        "/v1/keys/{key}",
+        Admin,
+        &[PRINCIPAL],
+        "Change what a key may do",
+    )
+    .body::<keys::KeyChange>()
+    .answer("Key"),
+    writes(
+        "DELETE",
+        "/v1/keys/{key}",
+        Admin,
+        &[PRINCIPAL],
+        "Revoke a key",
+    )
+    .answer("Key"),
+    writes(
+        "POST",
+        "/v1/keys/{key}/rotate",
+        Admin,
+        &[PRINCIPAL],
+        "Give a key a new credential, shown this once",
+    )
+    .answer("NewKey"),
+    reads("GET", "/openapi.json", Nobody, "This description").answer("OpenApi"),
+];
