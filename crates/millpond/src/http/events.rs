@@ -47,6 +47,9 @@ pub async fn list_events(
         instance: params.one("instance")?,
     };
     let after = params.parsed::<i64>("after")?;
+    let wait = params
+        .parsed::<Period>("wait")?
+        .map_or(Duration::ZERO, |wait| wait.0);
     let wants_stream = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
@@ -74,9 +77,6 @@ pub async fn list_events(
             .map_or(newest, |event| event.number.max(newest));
         return Ok(Json(EventsView { events, next }).into_response());
     };
-    let wait = params
-        .parsed::<Period>("wait")?
-        .map_or(Duration::ZERO, |wait| wait.0);
     // The answer must be out before the request's own time is over.
     let wait_max = WAIT_MAX.min(app.request_timeout() * 3 / 4);
     let until = tokio::time::Instant::now() + wait.min(wait_max);
