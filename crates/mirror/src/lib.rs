@@ -5,6 +5,7 @@
 
 mod account;
 pub mod batch;
+mod connections;
 mod details;
 mod error;
 mod gate;
@@ -26,6 +27,7 @@ mod worker;
 use std::{collections::HashSet, sync::Arc};
 
 use store::{ResourceName, Store};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upstream::{CallLog, Class, Connector};
 
@@ -54,8 +56,9 @@ pub struct Mirror {
 struct Inner {
     store: Store,
     accounts: Vec<Arc<Account>>,
-    secrets: Arc<dyn SecretSource>,
     flights: Flights,
+    /// Keeps the connections as the database says, as long as the mirror lives.
+    _watches: JoinSet<()>,
 }
 
 /// What is known of a resource without asking the database.
@@ -98,12 +101,17 @@ impl Mirror {
             }
             accounts.push(Arc::new(account));
         }
+        let mut watches = JoinSet::new();
+        for account in &accounts {
+            let watch = connections::watch_connections(Arc::clone(account), Arc::clone(&secrets));
+            watches.spawn(watch);
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
                 accounts,
-                secrets,
                 flights: Flights::default(),
+                _watches: watches,
             }),
         })
     }
@@ -189,7 +197,6 @@ impl Mirror {
         let worker = Worker {
             store: self.inner.store.clone(),
             accounts: self.chosen(instances),
-            secrets: Arc::clone(&self.inner.secrets),
             owner: owner.to_owned(),
             stop,
             listener,

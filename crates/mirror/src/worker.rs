@@ -14,16 +14,11 @@ use crate::{
     details::Drainer,
     listing::chain,
     progress::Listener,
-    settings::SecretSource,
-    setup::load_connections,
     turn::{LEASE, TurnOf},
 };
 
 /// Without a job to do, look again after this at the latest: a person may have changed the schedule.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// Changes made to connections are noticed within this time.
-const CONNECTIONS_EVERY: Duration = Duration::from_secs(2);
 
 /// A run whose process gave no sign for so long is lost.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
@@ -42,7 +37,6 @@ const LONG_AT_ONCE: usize = 2;
 pub(crate) struct Worker {
     pub store: Store,
     pub accounts: Vec<Arc<Account>>,
-    pub secrets: Arc<dyn SecretSource>,
     pub owner: String,
     pub stop: CancellationToken,
     pub listener: Option<Listener>,
@@ -68,7 +62,6 @@ impl Worker {
             for _ in 0..LONG_AT_ONCE {
                 tasks.spawn(Arc::clone(&worker).jobs(Arc::clone(account), &LONG));
             }
-            tasks.spawn(Arc::clone(&worker).watch_connections(Arc::clone(account)));
             tasks.spawn(Arc::clone(&worker).build_indexes(Arc::clone(account)));
         }
         tasks.spawn(Arc::clone(&worker).keep_house());
@@ -120,27 +113,6 @@ impl Worker {
         due.and_then(|at| Duration::try_from(at.duration_since(Timestamp::now())).ok())
             .unwrap_or(LOOK_AGAIN)
             .clamp(Duration::from_millis(20), LOOK_AGAIN)
-    }
-
-    async fn watch_connections(self: Arc<Self>, account: Arc<Account>) {
-        let mut told = false;
-        while !self.stop.is_cancelled() {
-            match load_connections(&account, &*self.secrets).await {
-                Ok(problems) => {
-                    if !told {
-                        for problem in &problems {
-                            tracing::error!(error = chain(problem), "a connection cannot be used");
-                        }
-                    }
-                    told = !problems.is_empty();
-                }
-                Err(error) => tracing::debug!(error = chain(&error), "connections were not read"),
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(CONNECTIONS_EVERY) => {}
-            }
-        }
     }
 
     /// Builds the indexes of each listed resource once its first listing is in.

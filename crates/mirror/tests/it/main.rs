@@ -10,6 +10,7 @@ mod budget;
 mod convergence;
 mod house;
 mod listings;
+mod logging;
 mod payloads;
 mod shelf;
 mod syncing;
