@@ -49,6 +49,10 @@ bench-query: ## ask 250,000 sales and a million documents
 	cargo build --release --locked -p bench
 	$(TARGET_DIR)/release/bench query $(BENCH_ARGS)
 
+.PHONY: bench-orders
+bench-orders: ## split, join and plan 10,000 orders over 50,000 stock rows
+	cargo run --release --locked -p orders --example orders_bench -- $(BENCH_ARGS)
+
 .PHONY: bench-changes
 bench-changes: ## change 10 of 51,000 sales and count the calls that bring them in
 	@scripts/setup demo

@@ -178,7 +178,7 @@ impl Command {
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),
-            Self::Orders(orders) => orders.run(context),
+            Self::Orders(orders) => orders.run(context).await,
             Self::Config(config) => config.run(context),
             Self::CliPage => {
                 context.output.line(&page())?;

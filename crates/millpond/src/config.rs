@@ -7,6 +7,7 @@ mod check;
 mod database;
 mod instance;
 mod load;
+mod orders;
 mod origin;
 mod period;
 mod place;
@@ -21,6 +22,7 @@ pub(crate) use check::is_hours;
 pub use database::{CallLogConfig, DatabaseConfig, LogFormat, LogsConfig, RetentionConfig};
 pub use instance::{ConnectionConfig, InstanceConfig, JobKind, LimitConfig, ScheduleConfig};
 pub use load::{ConfigError, Loaded, load, parse};
+pub use orders::{FillMode, OrdersConfig};
 pub use origin::{Effective, Origin};
 pub use period::Period;
 pub use secret_ref::SecretRef;
@@ -42,6 +44,8 @@ pub struct Config {
     pub sql: SqlConfig,
     /// How long the past is kept.
     pub retention: RetentionConfig,
+    /// What happens when supply arrives for open orders.
+    pub orders: OrdersConfig,
     /// An account of an upstream; one table per account.
     #[serde(rename = "instance", skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<InstanceConfig>,

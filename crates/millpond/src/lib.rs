@@ -11,6 +11,7 @@ mod feed;
 pub mod http;
 pub mod instances;
 pub mod logging;
+pub mod orders;
 pub mod output;
 mod progress;
 pub mod secrets;

@@ -7,6 +7,7 @@ mod account;
 pub mod batch;
 mod connections;
 mod details;
+mod direct;
 mod error;
 mod gate;
 mod listing;

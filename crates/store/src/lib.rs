@@ -12,6 +12,7 @@ pub mod instances;
 pub mod jobs;
 pub mod keys;
 mod names;
+pub mod orders;
 mod outdated;
 pub mod private;
 pub mod quarantine;

@@ -154,13 +154,16 @@ pub(crate) async fn answer(
 fn work(mirror: &Mirror, loaded: &Loaded, stop: &CancellationToken) -> JoinHandle<()> {
     let (mirror, stop) = (mirror.clone(), stop.clone());
     let history = loaded.config.retention.history.0;
+    let orders = loaded.config.orders.clone();
     let listener: Listener = Arc::new(|progress| http::metrics::count_progress(&progress));
     let owner = owner();
     tokio::spawn(async move {
         let store = mirror.store().clone();
         let worked = mirror.work(&owner, stop.clone(), Some(listener));
         let forgotten = forget(&store, history, &stop);
-        let (worked, ()) = tokio::join!(worked, forgotten);
+        let filler = crate::orders::Orders::new(mirror.clone());
+        let filled = filler.keep(&orders, &owner, &stop);
+        let (worked, (), ()) = tokio::join!(worked, forgotten, filled);
         if let Err(error) = worked {
             tracing::error!(error = super::chain_of(&error), "the worker has ended");
         }

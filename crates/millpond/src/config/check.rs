@@ -139,6 +139,12 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
         hour,
         super::Period::secs(3653 * 86_400),
     );
+    notes.within(
+        &at("orders", "every"),
+        config.orders.every,
+        super::Period::secs(1),
+        hour,
+    );
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
         notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
     }

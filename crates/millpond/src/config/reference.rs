@@ -143,6 +143,7 @@ fn tables() -> Vec<Table> {
         table("[call_log]", &config.call_log, true),
         table("[sql]", &config.sql, true),
         table("[retention]", &config.retention, true),
+        table("[orders]", &config.orders, true),
         table("[[instance]]", &instance, false),
         table("[[instance.connection]]", &connection, false),
         table("[[instance.schedule]]", &schedule, false),

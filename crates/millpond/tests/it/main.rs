@@ -14,5 +14,6 @@ mod fuzz;
 mod http;
 mod killed;
 mod mirroring;
+mod orders;
 mod shared_budget;
 mod world;

@@ -1,0 +1,789 @@
+//! One shipment, from its check to its refreshed records. Taken up again after a crash it goes on where it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orders::{input::Complete, plan::Code};
+use serde_json::{Value, json};
+use store::orders::{ClaimEnd, Intent, IntentState, NewIntent};
+
+use super::{Ended, Run, today};
+use crate::orders::{
+    OrdersError,
+    bodies::Setting,
+    cin7::Sale,
+    documents::{ShipmentDoc, Step},
+    recheck::{Dropped, Effective, Fresh, judge, judge_again},
+    upstream::{Door, Look, Sent, look_at, mark, open_task, path_of, task_of, work},
+};
+
+/// The step number of the check; the steps of the shipment follow.
+const CHECK: i32 = 0;
+/// Undoing a step is numbered so much higher.
+const UNDO: i32 = 1000;
+
+/// What became of a step.
+enum Stepped {
+    Done,
+    Refused(String),
+    Doubtful(String),
+}
+
+impl Run<'_> {
+    /// For an order that ships complete: all its shipments are checked before the first is written.
+    pub(super) async fn whole_order(
+        &mut self,
+        docs: &[ShipmentDoc],
+        at: usize,
+    ) -> Result<Option<Dropped>, OrdersError> {
+        let doc = &docs[at];
+        let rest: Vec<&ShipmentDoc> = docs
+            .iter()
+            .filter(|other| other.order == doc.order)
+            .collect();
+        let is_first = rest.first().is_some_and(|first| first.number == doc.number);
+        if doc.complete != Complete::Order || rest.len() < 2 || !is_first {
+            return Ok(None);
+        }
+        if !self.intents(doc.number).await?.is_empty() {
+            return Ok(None);
+        }
+        for other in rest {
+            if let Err(dropped) = self.check(other).await? {
+                return Ok(Some(dropped));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes one shipment.
+    pub(super) async fn shipment(&mut self, doc: &ShipmentDoc) -> Result<Ended, OrdersError> {
+        // Every round goes through all steps; a step that was answered and not carried out starts another.
+        for _ in 0..self.pace.attempts_max.max(1) {
+            if let Some(ended) = self.round(doc).await? {
+                return Ok(ended);
+            }
+        }
+        Ok(Ended::NeedsPerson(
+            "upstream keeps answering writes that it does not carry out".to_owned(),
+        ))
+    }
+
+    async fn round(&mut self, doc: &ShipmentDoc) -> Result<Option<Ended>, OrdersError> {
+        let effective = match self.effective(doc).await? {
+            Ok(effective) => effective,
+            Err(dropped) => return self.leave(doc, dropped).await.map(Some),
+        };
+        let mut outcomes: BTreeMap<i32, Value> = BTreeMap::new();
+        for (at, step) in doc.steps.iter().enumerate() {
+            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
+            match self
+                .step(doc, &effective, number, *step, &mut outcomes)
+                .await?
+            {
+                Stepped::Done => {}
+                Stepped::Doubtful(why) => return Ok(Some(Ended::NeedsPerson(why))),
+                Stepped::Refused(why) => {
+                    if self.reopen_lost(doc, &effective, number).await? {
+                        return Ok(None);
+                    }
+                    let why = format!("{} was refused: {why}", step.kind());
+                    return self.refused(doc, *step, why).await.map(Some);
+                }
+            }
+        }
+        // The records that were touched are read again, and they show whether everything was carried out.
+        if !self.refresh(doc, &effective).await? {
+            return Ok(None);
+        }
+        Ok(Some(Ended::Done))
+    }
+
+    /// What is written of the shipment: decided once, and decided anew as long as nothing of it is written.
+    async fn effective(
+        &mut self,
+        doc: &ShipmentDoc,
+    ) -> Result<Result<Effective, Dropped>, OrdersError> {
+        let intents = self.intents(doc.number).await?;
+        let begun = |intent: &Intent| {
+            intent.step != CHECK && intent.step < UNDO && intent.state != IntentState::Ready
+        };
+        let known = intents
+            .get(&CHECK)
+            .and_then(|intent| serde_json::from_str::<Effective>(intent.work.get()).ok());
+        if let Some(known) = known.filter(|_| intents.values().any(begun)) {
+            let picked = intents
+                .values()
+                .any(|intent| intent.kind == "pick" && begun(intent));
+            if picked {
+                return Ok(Ok(known));
+            }
+            let made = intents
+                .values()
+                .any(|intent| intent.kind == "assemble" && begun(intent));
+            if made {
+                let fresh = self.fresh(doc).await?;
+                let judged = judge_again(doc, &known, &fresh.as_fresh(), &self.documents.scales);
+                return Ok(judged.map(|()| known));
+            }
+        }
+        let effective = match self.check(doc).await? {
+            Ok(effective) => effective,
+            Err(dropped) => return Ok(Err(dropped)),
+        };
+        let work = serde_json::to_value(&effective).unwrap_or_default();
+        self.open(doc, CHECK, "check", &work).await?;
+        self.let_go(doc, &effective).await?;
+        Ok(Ok(effective))
+    }
+
+    async fn check(
+        &mut self,
+        doc: &ShipmentDoc,
+    ) -> Result<Result<Effective, Dropped>, OrdersError> {
+        let fresh = self.fresh(doc).await?;
+        Ok(judge(doc, &fresh.as_fresh(), &self.documents.scales))
+    }
+
+    async fn fresh(&mut self, doc: &ShipmentDoc) -> Result<Read, OrdersError> {
+        let instance = self.lease.instance.clone();
+        let door = Door {
+            mirror: self.mirror,
+            instance: &instance,
+        };
+        let is_open = self.is_open(&doc.loc).await?;
+        self.stock.ensure(&door, &doc.loc, &products(doc)).await?;
+        let sale = door.sale(&doc.sale).await?;
+        Ok(Read {
+            sale,
+            rows: self.stock.rows(&doc.loc),
+            is_open,
+        })
+    }
+
+    /// Units that the shipment shrank by are no longer held for it.
+    async fn let_go(&self, doc: &ShipmentDoc, effective: &Effective) -> Result<(), OrdersError> {
+        let kept: BTreeSet<&str> = effective
+            .takes
+            .iter()
+            .map(|take| take.node.as_str())
+            .collect();
+        let nodes = doc
+            .takes
+            .iter()
+            .map(|take| take.node.clone())
+            .filter(|node| !kept.contains(node.as_str()));
+        let nodes: Vec<String> = nodes.collect();
+        if effective.shrunk && !nodes.is_empty() {
+            let by = format!("plan {}", self.lease.plan);
+            let why = ClaimEnd {
+                by: &by,
+                why: "released: the units were gone",
+            };
+            self.mirror
+                .store()
+                .end_claims_of(
+                    &self.lease.instance,
+                    self.lease.plan,
+                    &doc.order,
+                    &nodes,
+                    why,
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn step(
+        &mut self,
+        doc: &ShipmentDoc,
+        effective: &Effective,
+        number: i32,
+        step: Step,
+        outcomes: &mut BTreeMap<i32, Value>,
+    ) -> Result<Stepped, OrdersError> {
+        let known = self.intents(doc.number).await?;
+        if let Some(intent) = known.get(&number) {
+            match intent.state {
+                IntentState::Done => {
+                    outcomes.insert(number, intent.outcome.clone().unwrap_or_default());
+                    return Ok(Stepped::Done);
+                }
+                IntentState::Refused => {
+                    return Ok(Stepped::Refused(intent.why.clone().unwrap_or_default()));
+                }
+                _ => {}
+            }
+        }
+        let target = target(doc, step, outcomes);
+        let mark = self.mark(doc, number, step.kind());
+        let held = known
+            .get(&number)
+            .filter(|intent| intent.state != IntentState::Ready)
+            .cloned();
+        let mut intent = match held {
+            Some(intent) => intent,
+            None => {
+                let (work, adopted) = self.prepare(doc, effective, step, &target, &mark).await?;
+                let intent = self.open(doc, number, step.kind(), &work).await?;
+                if let Some(outcome) = adopted {
+                    self.move_to(&intent, IntentState::Done, Some(&outcome), None)
+                        .await?;
+                    outcomes.insert(number, outcome);
+                    return Ok(Stepped::Done);
+                }
+                intent
+            }
+        };
+        loop {
+            // After a crash nobody knows whether a write that was on its way has arrived: look, never send again.
+            if matches!(intent.state, IntentState::Sent | IntentState::InDoubt) {
+                match self.find_out(doc, effective, step, &target, &mark).await? {
+                    Look::Done(outcome) => {
+                        return self.done(&intent, outcome, number, outcomes).await;
+                    }
+                    Look::Other(why) => {
+                        self.move_to(&intent, IntentState::InDoubt, None, Some(&why))
+                            .await?;
+                        return Ok(Stepped::Doubtful(why));
+                    }
+                    Look::Absent => {
+                        intent = self
+                            .move_to(&intent, IntentState::Ready, None, None)
+                            .await?
+                    }
+                }
+            }
+            if intent.attempts >= self.pace.attempts_max {
+                let why = format!(
+                    "{} was sent {} times and never arrived",
+                    step.kind(),
+                    intent.attempts
+                );
+                return Ok(Stepped::Doubtful(why));
+            }
+            intent = self.move_to(&intent, IntentState::Sent, None, None).await?;
+            let work: Value = serde_json::from_str(intent.work.get()).unwrap_or_default();
+            let instance = self.lease.instance.clone();
+            let door = Door {
+                mirror: self.mirror,
+                instance: &instance,
+            };
+            match door.write(&work).await? {
+                Sent::Taken(answer) => match answered(step, &answer) {
+                    Some(outcome) => return self.done(&intent, outcome, number, outcomes).await,
+                    None => {
+                        intent = self
+                            .move_to(
+                                &intent,
+                                IntentState::InDoubt,
+                                None,
+                                Some("the answer does not show it"),
+                            )
+                            .await?
+                    }
+                },
+                Sent::Unknown(why) => {
+                    intent = self
+                        .move_to(&intent, IntentState::InDoubt, None, Some(&why))
+                        .await?
+                }
+                Sent::Held(why, wait) => {
+                    self.move_to(&intent, IntentState::Ready, None, Some(&why))
+                        .await?;
+                    return Err(OrdersError::Paused {
+                        plan: self.lease.plan,
+                        why,
+                        wait,
+                    });
+                }
+                // What is there already is refused too, and a torn answer can look like a refusal.
+                Sent::Refused(why) => {
+                    match self.find_out(doc, effective, step, &target, &mark).await? {
+                        Look::Done(outcome) => {
+                            return self.done(&intent, outcome, number, outcomes).await;
+                        }
+                        _ => {
+                            self.move_to(&intent, IntentState::Refused, None, Some(&why))
+                                .await?;
+                            return Ok(Stepped::Refused(why));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks until the write shows, or has not shown often enough to be lost.
+    async fn find_out(
+        &self,
+        doc: &ShipmentDoc,
+        effective: &Effective,
+        step: Step,
+        task: &str,
+        mark: &str,
+    ) -> Result<Look, OrdersError> {
+        for look in 1..=self.pace.doubt_looks.max(1) {
+            let found = self
+                .door()
+                .look(&self.setting(doc, effective), step, task, mark)
+                .await?;
+            if found != Look::Absent || look == self.pace.doubt_looks.max(1) {
+                return Ok(found);
+            }
+            if !self
+                .mirror
+                .store()
+                .renew_plan(&self.lease, self.pace.lease)
+                .await?
+            {
+                return Err(OrdersError::LeaseLost {
+                    plan: self.lease.plan,
+                });
+            }
+            tokio::time::sleep(self.pace.doubt_pause).await;
+        }
+        Ok(Look::Absent)
+    }
+
+    /// The write of a step; or, where upstream has done it itself, what it did.
+    async fn prepare(
+        &self,
+        doc: &ShipmentDoc,
+        effective: &Effective,
+        step: Step,
+        task: &str,
+        mark: &str,
+    ) -> Result<(Value, Option<Value>), OrdersError> {
+        let setting = self.setting(doc, effective);
+        let path = path_of(step);
+        let gone = || OrdersError::Unreadable {
+            what: "sale",
+            id: doc.sale.clone(),
+        };
+        Ok(match step {
+            Step::Authorise | Step::Task | Step::Invoice => {
+                let (sale, raw) = self.door().sale(&doc.sale).await?.ok_or_else(gone)?;
+                match step {
+                    Step::Authorise => {
+                        let done =
+                            (sale.order.status == "AUTHORISED").then(|| json!({ "adopted": true }));
+                        (work(path, setting.authorise(&raw)), done)
+                    }
+                    Step::Task => (work(path, setting.task()), open_task(&sale).map(task_of)),
+                    _ => {
+                        let mine = sale.live().find(|f| f.task.eq_ignore_ascii_case(task));
+                        let number = mine
+                            .filter(|_| sale.kind == "Advanced Sale")
+                            .map(|f| f.number.json());
+                        let body = setting.invoice(&sale, &raw, &number.unwrap_or_default(), mark);
+                        let done = match look_at(&setting, step, task, mark, &sale) {
+                            Look::Done(outcome) => Some(outcome),
+                            _ => None,
+                        };
+                        (work(path, body), done)
+                    }
+                }
+            }
+            Step::Assemble(nth) => {
+                let kit = &effective.kits[nth];
+                let body = work(path, setting.assemble(kit, mark));
+                if kit.qty == 0 {
+                    return Ok((body, Some(json!({ "skipped": true }))));
+                }
+                // Upstream assembles for orders by itself; a second assembly would consume the parts twice.
+                let mut own = self
+                    .door()
+                    .assemblies("SaleID", &doc.sale)
+                    .await?
+                    .into_iter();
+                let wanted = self.documents.scales.qty(&kit.sku, kit.qty);
+                let fits = |row: &crate::orders::cin7::Assembly| {
+                    row.product.eq_ignore_ascii_case(&kit.product)
+                        && row.location == doc.loc
+                        && row.quantity.0 == wanted
+                        && matches!(row.status.as_str(), "AUTHORISED" | "IN PROGRESS")
+                };
+                let found = own
+                    .find(fits)
+                    .map(|row| json!({ "TaskID": row.task, "adopted": true }));
+                (body, found)
+            }
+            Step::Complete(nth) => {
+                let skipped = (effective.kits[nth].qty == 0).then(|| json!({ "skipped": true }));
+                (work(path, setting.complete(nth, task)), skipped)
+            }
+            Step::Pick => (work(path, setting.pick(task)), None),
+            Step::Pack => (work(path, setting.pack(task)), None),
+            Step::Ship => (work(path, setting.ship(task)), None),
+        })
+    }
+
+    /// Steps that count as done and left no trace are ready again. Answers whether there were any.
+    async fn reopen_lost(
+        &mut self,
+        doc: &ShipmentDoc,
+        effective: &Effective,
+        before: i32,
+    ) -> Result<bool, OrdersError> {
+        let intents = self.intents(doc.number).await?;
+        let mut outcomes = BTreeMap::new();
+        let mut any = false;
+        for (at, step) in doc.steps.iter().enumerate() {
+            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
+            let Some(intent) = intents
+                .get(&number)
+                .filter(|intent| intent.state == IntentState::Done)
+            else {
+                continue;
+            };
+            let outcome = intent.outcome.clone().unwrap_or_default();
+            let target = target(doc, *step, &outcomes);
+            let is_skipped = outcome["skipped"] == true;
+            outcomes.insert(number, outcome);
+            // A fulfilment that was picked since is open no more; the pick says whether it is there.
+            if number >= before || is_skipped || matches!(step, Step::Task) {
+                continue;
+            }
+            let mark = self.mark(doc, number, step.kind());
+            let look = self
+                .door()
+                .look(&self.setting(doc, effective), *step, &target, &mark)
+                .await?;
+            if look == Look::Absent && intent.attempts < self.pace.attempts_max {
+                self.move_to(
+                    intent,
+                    IntentState::Ready,
+                    None,
+                    Some("answered, and not carried out"),
+                )
+                .await?;
+                any = true;
+            }
+        }
+        if any
+            && let Some(refused) = intents.get(&before).filter(|_| before < UNDO)
+            && let Some(now) = self.intents(doc.number).await?.get(&refused.step)
+            && now.state == IntentState::Refused
+        {
+            self.move_to(now, IntentState::Ready, None, None).await?;
+        }
+        Ok(any)
+    }
+
+    /// A refusal before stock is committed gives everything back; afterwards it needs a person.
+    async fn refused(
+        &mut self,
+        doc: &ShipmentDoc,
+        step: Step,
+        why: String,
+    ) -> Result<Ended, OrdersError> {
+        let is_committed = matches!(step, Step::Pack | Step::Ship | Step::Invoice);
+        if is_committed {
+            return Ok(Ended::NeedsPerson(why));
+        }
+        let code = if matches!(step, Step::Assemble(_) | Step::Complete(_)) {
+            Code::Component
+        } else {
+            Code::Stale
+        };
+        self.leave(doc, Dropped { code, text: why }).await
+    }
+
+    /// Takes back what can be taken back of a shipment that is not written, and lets it go.
+    async fn leave(&mut self, doc: &ShipmentDoc, dropped: Dropped) -> Result<Ended, OrdersError> {
+        let intents = self.intents(doc.number).await?;
+        let is_committed = intents.values().any(|i| {
+            i.kind == "pick"
+                && matches!(
+                    i.state,
+                    IntentState::Done | IntentState::InDoubt | IntentState::Sent
+                )
+        });
+        if is_committed {
+            return Ok(Ended::NeedsPerson(dropped.text));
+        }
+        for (at, step) in doc.steps.iter().enumerate() {
+            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
+            let Step::Assemble(_) = step else { continue };
+            let made = intents
+                .get(&number)
+                .and_then(|intent| intent.outcome.clone())
+                .unwrap_or_default();
+            let ours = made["adopted"] != true;
+            let finished = intents
+                .get(&(number + 1))
+                .is_some_and(|intent| intent.state == IntentState::Done);
+            let mut task = made["TaskID"].as_str().unwrap_or_default().to_owned();
+            if task.is_empty()
+                && intents
+                    .get(&number)
+                    .is_some_and(|intent| intent.attempts > 0)
+            {
+                // Refused half-way: the task may be there without its bill.
+                let mark = self.mark(doc, number, step.kind());
+                let left = self.door().assemblies("Search", &mark).await?;
+                let left = left
+                    .into_iter()
+                    .find(|row| row.notes.contains(&mark) && row.status != "VOIDED");
+                task = left.map(|row| row.task).unwrap_or_default();
+            }
+            if !task.is_empty()
+                && ours
+                && !finished
+                && !self.void_assembly(doc, number, &task).await?
+            {
+                let text = format!("{}; assembly {task} could not be voided", dropped.text);
+                return Ok(Ended::NeedsPerson(text));
+            }
+        }
+        self.stock.forget(&products(doc));
+        Ok(Ended::Dropped(dropped.code, dropped.text))
+    }
+
+    /// Voids an assembly that is not completed. Answers whether it is void; twice is as good as once.
+    async fn void_assembly(
+        &mut self,
+        doc: &ShipmentDoc,
+        number: i32,
+        task: &str,
+    ) -> Result<bool, OrdersError> {
+        let query = json!({ "ID": task, "Void": "true" });
+        let work = json!({ "method": "DELETE", "path": "finishedGoods", "query": query });
+        let mut intent = self.open(doc, UNDO + number, "void", &work).await?;
+        for _ in 0..self.pace.attempts_max.max(1) {
+            let found = self.door().assembly(task).await?.map(|found| found.status);
+            match found.as_deref() {
+                None | Some("VOIDED") => {
+                    if intent.state != IntentState::Done {
+                        self.move_to(&intent, IntentState::Done, None, None).await?;
+                    }
+                    return Ok(true);
+                }
+                Some("COMPLETED") => return Ok(false),
+                Some(_) => {}
+            }
+            if intent.state != IntentState::Ready {
+                intent = self
+                    .move_to(&intent, IntentState::Ready, None, None)
+                    .await?;
+            }
+            intent = self.move_to(&intent, IntentState::Sent, None, None).await?;
+            match self.door().write(&work).await? {
+                Sent::Held(why, wait) => {
+                    self.move_to(&intent, IntentState::Ready, None, Some(&why))
+                        .await?;
+                    return Err(OrdersError::Paused {
+                        plan: self.lease.plan,
+                        why,
+                        wait,
+                    });
+                }
+                Sent::Refused(why) => {
+                    self.move_to(&intent, IntentState::Refused, None, Some(&why))
+                        .await?;
+                    return Ok(false);
+                }
+                Sent::Taken(_) | Sent::Unknown(_) => {
+                    intent = self
+                        .move_to(&intent, IntentState::InDoubt, None, None)
+                        .await?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the touched records again. `false`: a step was answered and not carried out, and is ready again.
+    async fn refresh(
+        &mut self,
+        doc: &ShipmentDoc,
+        effective: &Effective,
+    ) -> Result<bool, OrdersError> {
+        let products = products(doc);
+        self.stock.forget(&products);
+        let instance = self.lease.instance.clone();
+        let door = Door {
+            mirror: self.mirror,
+            instance: &instance,
+        };
+        let Some((sale, _)) = door.sale(&doc.sale).await? else {
+            return Ok(true);
+        };
+        let intents = self.intents(doc.number).await?;
+        let mut outcomes = BTreeMap::new();
+        let mut whole = true;
+        for (at, step) in doc.steps.iter().enumerate() {
+            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
+            let Some(intent) = intents.get(&number) else {
+                continue;
+            };
+            let target = target(doc, *step, &outcomes);
+            outcomes.insert(number, intent.outcome.clone().unwrap_or_default());
+            if matches!(step, Step::Task | Step::Assemble(_) | Step::Complete(_)) {
+                continue;
+            }
+            let mark = self.mark(doc, number, step.kind());
+            let look = look_at(&self.setting(doc, effective), *step, &target, &mark, &sale);
+            if look == Look::Absent {
+                self.move_to(
+                    intent,
+                    IntentState::Ready,
+                    None,
+                    Some("answered, and not carried out"),
+                )
+                .await?;
+                whole = false;
+            }
+        }
+        self.stock.ensure(&door, &doc.loc, &products).await?;
+        Ok(whole)
+    }
+
+    fn setting<'s>(&'s self, doc: &'s ShipmentDoc, effective: &'s Effective) -> Setting<'s> {
+        Setting {
+            doc,
+            effective,
+            scales: &self.documents.scales,
+            places: &self.places,
+            today: today(),
+        }
+    }
+
+    fn mark(&self, doc: &ShipmentDoc, number: i32, kind: &str) -> String {
+        mark(
+            &self.lease.instance,
+            doc,
+            self.lease.plan,
+            &self.made_at,
+            &format!("{number}{kind}"),
+        )
+    }
+
+    async fn open(
+        &self,
+        doc: &ShipmentDoc,
+        number: i32,
+        kind: &str,
+        work: &Value,
+    ) -> Result<Intent, OrdersError> {
+        let key = self.mark(doc, number, kind);
+        let new = NewIntent {
+            key: &key,
+            shipment: doc.number,
+            step: number,
+            kind,
+            work,
+        };
+        let opened = self.mirror.store().open_intent(&self.lease, &new).await?;
+        opened.ok_or(OrdersError::LeaseLost {
+            plan: self.lease.plan,
+        })
+    }
+
+    async fn move_to(
+        &self,
+        intent: &Intent,
+        to: IntentState,
+        outcome: Option<&Value>,
+        why: Option<&str>,
+    ) -> Result<Intent, OrdersError> {
+        let lost = || OrdersError::LeaseLost {
+            plan: self.lease.plan,
+        };
+        let store = self.mirror.store();
+        if !store.renew_plan(&self.lease, self.pace.lease).await? {
+            return Err(lost());
+        }
+        if !store
+            .move_intent(&self.lease, &intent.key, intent.state, to, outcome, why)
+            .await?
+        {
+            return Err(lost());
+        }
+        let mut moved = intent.clone();
+        moved.attempts += i32::from(to == IntentState::Sent);
+        moved.state = to;
+        Ok(moved)
+    }
+
+    async fn done(
+        &self,
+        intent: &Intent,
+        outcome: Value,
+        number: i32,
+        outcomes: &mut BTreeMap<i32, Value>,
+    ) -> Result<Stepped, OrdersError> {
+        self.move_to(intent, IntentState::Done, Some(&outcome), None)
+            .await?;
+        outcomes.insert(number, outcome);
+        Ok(Stepped::Done)
+    }
+}
+
+/// What upstream said of a shipment's records.
+struct Read {
+    sale: Option<(Sale, Value)>,
+    rows: Vec<(String, crate::orders::cin7::Availability)>,
+    is_open: bool,
+}
+
+impl Read {
+    fn as_fresh(&self) -> Fresh<'_> {
+        Fresh {
+            sale: self.sale.as_ref().map(|(sale, _)| sale),
+            rows: &self.rows,
+            is_open: self.is_open,
+            now: today(),
+        }
+    }
+}
+
+/// Everything whose stock a shipment touches: SKU and product.
+fn products(doc: &ShipmentDoc) -> BTreeSet<(String, String)> {
+    let takes = doc
+        .takes
+        .iter()
+        .map(|take| (take.facts.sku.clone(), take.facts.product.clone()));
+    let kits = doc
+        .kits
+        .iter()
+        .map(|kit| (kit.sku.clone(), kit.product.clone()));
+    takes.chain(kits).collect()
+}
+
+/// What a step is written to: the fulfilment, or the assembly.
+fn target(doc: &ShipmentDoc, step: Step, outcomes: &BTreeMap<i32, Value>) -> String {
+    let wanted = match step {
+        Step::Complete(nth) => Step::Assemble(nth),
+        _ => Step::Task,
+    };
+    let at = doc
+        .steps
+        .iter()
+        .position(|step| *step == wanted)
+        .and_then(|at| i32::try_from(at + 1).ok());
+    let outcome = at.and_then(|at| outcomes.get(&at));
+    outcome
+        .and_then(|outcome| outcome["TaskID"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// What an answer shows of its write; `None` when it does not show it.
+fn answered(step: Step, answer: &Value) -> Option<Value> {
+    let has = |status: &str| answer["Status"] == status;
+    match step {
+        Step::Task => {
+            let sale: Sale = serde_json::from_value(answer.clone()).ok()?;
+            open_task(&sale).map(task_of)
+        }
+        Step::Assemble(_) => {
+            let task = answer["TaskID"].as_str().filter(|task| !task.is_empty())?;
+            has("AUTHORISED").then(|| json!({ "TaskID": task }))
+        }
+        Step::Complete(_) => has("COMPLETED").then(|| json!({})),
+        // The answer lists the sale's invoices, and ours is looked for in the sale itself.
+        Step::Invoice => Some(json!({})),
+        _ => has("AUTHORISED").then(|| json!({})),
+    }
+}

@@ -1,0 +1,181 @@
+//! What a plan is asked for: whose orders, under which rules, and how far they are to go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orders::{
+    Day, Op,
+    input::{Complete, Config, Costs, Location, Reserve},
+};
+use serde::{Deserialize, Serialize};
+
+/// What a plan is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanAsk {
+    /// The instance whose orders are planned.
+    pub instance: String,
+    /// Which block decides: `pick` (allocate, then what leaves today), `split`, `fill` or `allocate`.
+    #[serde(default = "pick")]
+    pub op: Op,
+    /// Only these orders, by number; empty: every open one.
+    #[serde(default)]
+    pub orders: BTreeSet<String>,
+    /// Only orders entered on this day or later.
+    #[serde(default)]
+    pub entered_from: Option<Day>,
+    /// Only orders entered on this day or earlier.
+    #[serde(default)]
+    pub entered_to: Option<Day>,
+    /// How far shipments are to go upstream.
+    #[serde(default)]
+    pub through: Through,
+    /// Whether orders that are still drafts take part; they are authorised first.
+    #[serde(default)]
+    pub drafts: bool,
+    /// Whether a simple sale may become an advanced one, which nobody can take back.
+    #[serde(default)]
+    pub may_convert: bool,
+    /// Whether units at other locations are moved to the sale's location first, and ship from there.
+    #[serde(default)]
+    pub transfers: bool,
+    /// Rules of every order.
+    #[serde(default)]
+    pub rules: Rules,
+    /// Rules of a customer's orders, by name; they win over `rules`.
+    #[serde(default)]
+    pub customers: BTreeMap<String, Rules>,
+    /// Rules of one order, by number; they win over its customer's.
+    #[serde(default)]
+    pub order_rules: BTreeMap<String, Rules>,
+    /// Policies of the run.
+    #[serde(default)]
+    pub config: Config,
+    /// What shipping and assembling costs; an order is named by its number.
+    #[serde(default)]
+    pub costs: Costs,
+    /// Stock that plans avoid eating.
+    #[serde(default)]
+    pub reserves: Vec<Reserve>,
+    /// Rank and capacity of locations, by name; the others follow in the order of their names.
+    #[serde(default)]
+    pub locations: Vec<Location>,
+    /// The carrier of shipments, if the sale names none.
+    #[serde(default)]
+    pub carrier: Option<String>,
+    /// Account of work in progress for assemblies; absent: as the newest mirrored assembly has it.
+    #[serde(default)]
+    pub wip_account: Option<String>,
+    /// Account of finished goods; absent: as the newest mirrored assembly has it.
+    #[serde(default)]
+    pub finished_account: Option<String>,
+}
+
+impl PlanAsk {
+    /// Everything open in `instance`, under no rules, up to authorised picks.
+    pub fn of(instance: impl Into<String>) -> Self {
+        Self {
+            instance: instance.into(),
+            op: pick(),
+            orders: BTreeSet::new(),
+            entered_from: None,
+            entered_to: None,
+            through: Through::default(),
+            drafts: false,
+            may_convert: false,
+            transfers: false,
+            rules: Rules::default(),
+            customers: BTreeMap::new(),
+            order_rules: BTreeMap::new(),
+            config: Config::default(),
+            costs: Costs::default(),
+            reserves: Vec::new(),
+            locations: Vec::new(),
+            carrier: None,
+            wip_account: None,
+            finished_account: None,
+        }
+    }
+
+    /// The rules of one order.
+    pub(crate) fn rules_of(&self, customer: &str, order: &str) -> Rules {
+        let mut rules = self.rules.clone();
+        for over in [self.customers.get(customer), self.order_rules.get(order)]
+            .into_iter()
+            .flatten()
+        {
+            rules.take_over(over);
+        }
+        rules
+    }
+}
+
+fn pick() -> Op {
+    Op::Pick
+}
+
+/// How far shipments go.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Through {
+    /// The pick is authorised: stock is committed.
+    #[default]
+    Pick,
+    /// The goods are packed.
+    Pack,
+    /// The shipment is authorised.
+    Ship,
+    /// The goods are invoiced.
+    Invoice,
+}
+
+/// Rules of orders. What is absent is left to the wider rule, and in the end to the standard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// 0 (most urgent) to 9; the standard is 5.
+    pub class: Option<i64>,
+    /// What may not ship in part; the standard is `none`.
+    pub complete: Option<Complete>,
+    /// Most shipments, those made before included.
+    pub max_shipments: Option<i64>,
+    /// Least share of the open units that one run may ship, in per cent.
+    pub min_fill_pct: Option<i64>,
+    /// Least life that units must have left, in days.
+    pub min_shelf_days: Option<i64>,
+    /// The day before which nothing ships.
+    pub not_before: Option<Day>,
+    /// Locations it may ship from, by name.
+    pub ship_from: Option<Vec<String>>,
+    /// Takes no part but with its hard claims.
+    pub on_hold: Option<bool>,
+}
+
+impl Rules {
+    fn take_over(&mut self, other: &Self) {
+        macro_rules! over { ($($field:ident),*) => { $(
+            if other.$field.is_some() { self.$field.clone_from(&other.$field); }
+        )* } }
+        over!(
+            class,
+            complete,
+            max_shipments,
+            min_fill_pct,
+            min_shelf_days,
+            not_before,
+            ship_from,
+            on_hold
+        );
+    }
+}
