@@ -133,6 +133,7 @@ async fn open(cluster: &PrivateCluster, upstream: &Cin7, account: &Account) -> R
             window: Duration::from_millis(50),
         }),
         concurrency: Some(8),
+        chores: Default::default(),
     };
     let store = Store::open(&cluster.url_of("postgres"), 10).await?;
     Ok(Mirror::open(store, vec![settings], Arc::new(Keys(account.clone())), None).await?)

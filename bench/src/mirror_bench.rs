@@ -90,6 +90,7 @@ pub async fn sync(options: SyncOptions) -> Result<()> {
             window: Duration::from_millis(1),
         }),
         concurrency: None,
+        chores: Default::default(),
     };
     let mirror = Mirror::open(store, vec![settings], Arc::new(NoSecret), None).await?;
     let ask = SyncAsk {

@@ -17,6 +17,7 @@ mod schedule;
 pub(crate) mod serve;
 mod simulate;
 mod sql;
+mod sweep;
 pub(crate) mod sync;
 mod tenants;
 
@@ -69,6 +70,7 @@ enum Command {
     Worker(serve::Worker),
     Sync(sync::Sync),
     Status(sync::StatusArgs),
+    Sweep(sweep::Sweep),
     Verify(sync::Verify),
     Sql(sql::Sql),
     Get(records::Get),
@@ -88,7 +90,6 @@ enum Command {
     Calls(calls::Calls),
     #[command(subcommand)]
     Connections(connections::Connections),
-    #[command(subcommand)]
     Schedule(schedule::Schedule),
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),
@@ -162,6 +163,7 @@ impl Command {
             Self::Worker(worker) => worker.run(context).await,
             Self::Sync(sync) => sync.run(context).await,
             Self::Status(status) => status.run(context).await,
+            Self::Sweep(sweep) => sweep.run(context).await,
             Self::Verify(verify) => verify.run(context).await,
             Self::Sql(sql) => sql.run(context).await,
             Self::Get(get) => get.run(context).await,

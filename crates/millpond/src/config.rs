@@ -4,6 +4,7 @@
 //! structs and their comments.
 
 mod check;
+mod chores;
 mod database;
 mod instance;
 mod load;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::is_hours;
+pub use chores::{SweepConfig, WatchConfig};
 pub use database::{CallLogConfig, DatabaseConfig, LogFormat, LogsConfig, RetentionConfig};
 pub use instance::{ConnectionConfig, InstanceConfig, JobKind, LimitConfig, ScheduleConfig};
 pub use load::{ConfigError, Loaded, load, parse};
@@ -46,6 +48,10 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// What happens when supply arrives for open orders.
     pub orders: OrdersConfig,
+    /// How fast sweeps and watches fetch.
+    pub sweep: SweepConfig,
+    /// What a look at a watched listing may fetch.
+    pub watch: WatchConfig,
     /// An account of an upstream; one table per account.
     #[serde(rename = "instance", skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<InstanceConfig>,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use mirror::{
-    ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, ScheduleOverride, SecretSource,
+    ChoreSettings, ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, ScheduleOverride,
+    SecretSource, batch::Pace,
 };
 use store::{Store, instances::CallLimit};
 use upstream::{CallLog, Secret};
 
 use crate::{
-    config::{InstanceConfig, LimitConfig, Loaded, SecretRef},
+    config::{Config, InstanceConfig, LimitConfig, Loaded, SecretRef},
     connectors::load_connector,
     environment::Environment,
     secrets::Secrets,
@@ -36,7 +37,9 @@ pub async fn open_mirror(
     let mut instances = Vec::new();
     for instance in &loaded.config.instances {
         let connector = load_connector(&instance.connector, &loaded.base)?;
-        instances.push(settings(instance, connector));
+        let mut settings = settings(instance, connector);
+        settings.chores = chores(&loaded.config);
+        instances.push(settings);
     }
     let log = if loaded.config.call_log.on {
         let folder = loaded.base.join(&loaded.config.call_log.dir);
@@ -90,6 +93,19 @@ fn settings(instance: &InstanceConfig, connector: Arc<upstream::Connector>) -> I
         timeout: instance.timeout.map(|timeout| timeout.0),
         limit: instance.limit.map(limit),
         concurrency: instance.concurrency,
+        chores: Default::default(),
+    }
+}
+
+/// How sweeps and watches are done.
+pub(crate) fn chores(config: &Config) -> ChoreSettings {
+    ChoreSettings {
+        pace: Pace {
+            concurrency: config.sweep.concurrency as usize,
+            delay: config.sweep.batch_delay.0,
+        },
+        per_cycle_max: config.watch.per_cycle_max,
+        cooldown: config.watch.cooldown.map(|cooldown| cooldown.0),
     }
 }
 

@@ -134,6 +134,8 @@ impl Inner {
                 done,
                 waiting,
             } => self.details(instance, *done, *waiting),
+            // Its run was told of.
+            Progress::Swept(_) => {}
         }
     }
 

@@ -78,6 +78,36 @@ pub enum MirrorError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// Another process does it now.
+    #[error("{what} is under way in another process; `millpond schedule` shows where")]
+    Busy {
+        /// What.
+        what: String,
+    },
+    /// There is nothing to do it on yet.
+    #[error(
+        "{what} has nothing to begin with: its records were never listed yet, or its hours are quiet"
+    )]
+    TooEarly {
+        /// What.
+        what: String,
+    },
+    /// Upstream did not answer; what is there is older than it should be.
+    #[error("{resource} was not fetched: {reason}")]
+    Stale {
+        /// What.
+        resource: String,
+        /// Why.
+        reason: String,
+    },
+    /// A listing that has no end.
+    #[error("the listing of {resource} has more than {pages} pages")]
+    Endless {
+        /// What is listed.
+        resource: String,
+        /// The most pages that are read.
+        pages: u64,
+    },
     /// A schedule that makes no sense.
     #[error("the schedule of {resource} in {instance}: {reason}")]
     Schedule {

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod batch;
+mod chore;
 mod connections;
 mod details;
 mod direct;
@@ -19,10 +20,13 @@ pub mod schedule;
 mod settings;
 mod setup;
 mod status;
+mod sweep;
 mod sync;
 mod targets;
 mod turn;
 mod verify;
+mod warm;
+mod watch;
 mod worker;
 
 use std::{collections::HashSet, sync::Arc};
@@ -32,8 +36,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upstream::{CallLog, Class, Connector};
 
-use crate::{account::Account, details::Drainer, reading::Flights, worker::Worker};
+use crate::{
+    account::Account,
+    details::Drainer,
+    reading::{Calling, Flights},
+    worker::Worker,
+};
 pub use crate::{
+    chore::ChoreSettings,
     error::{MirrorError, Result},
     gate::SharedGate,
     payload::{Detail, PayloadAnswer, PayloadWrite, Refreshed, Written},
@@ -43,6 +53,7 @@ pub use crate::{
         ConnectionSettings, InstanceSettings, ResourceFilter, ScheduleOverride, SecretSource,
     },
     status::{ResourceStatus, Status},
+    sweep::{Standing, SweepReport},
     sync::{SyncAsk, SyncReport},
     targets::check_rules,
     verify::{Found, VerifiedResource, VerifyAsk, VerifyReport},
@@ -185,8 +196,12 @@ impl Mirror {
         stop: CancellationToken,
         listener: Option<Listener>,
     ) -> Result<()> {
-        self.work_on(&self.instances(), owner, stop, listener).await
+        self.postpone_missed(&self.instances()).await?;
+        self.work_on(&self.instances(), owner, stop, listener, true)
+            .await
     }
+
+    /// Works on some instances, with or without the chores.
 
     pub(crate) async fn work_on(
         &self,
@@ -194,8 +209,11 @@ impl Mirror {
         owner: &str,
         stop: CancellationToken,
         listener: Option<Listener>,
+        chores: bool,
     ) -> Result<()> {
         let worker = Worker {
+            mirror: self.clone(),
+            chores,
             store: self.inner.store.clone(),
             accounts: self.chosen(instances),
             owner: owner.to_owned(),
@@ -211,6 +229,17 @@ impl Mirror {
             account.build_indexes().await?;
         }
         Ok(())
+    }
+
+    /// The jobs of an instance's chores.
+    pub(crate) fn chore_jobs(&self, instance: &str) -> Vec<ResourceName> {
+        self.account(instance)
+            .map(|account| account.chore_jobs())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn accounts(&self) -> &[Arc<Account>] {
+        &self.inner.accounts
     }
 
     fn chosen(&self, instances: &[String]) -> Vec<Arc<Account>> {
@@ -291,7 +320,20 @@ impl Mirror {
         let kind = account
             .kind(resource)
             .ok_or_else(|| self.unknown_resource(resource))?;
-        reading::read(account, &self.inner.flights, kind, id, ask).await
+        reading::read(account, &self.inner.flights, kind, id, ask, Calling::READER).await
+    }
+
+    /// [`Mirror::read`], with calls of another class.
+    pub(crate) async fn read_for(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        ask: ReadAsk,
+        calling: Calling,
+    ) -> Result<Option<ReadAnswer>> {
+        let (account, kind) = self.find_kind(resource, instance)?;
+        reading::read(account, &self.inner.flights, kind, id, ask, calling).await
     }
 
     /// Compares the mirror with upstream, and mends it if asked to.

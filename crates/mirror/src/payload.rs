@@ -3,6 +3,7 @@
 mod compose;
 mod fetch;
 mod reading;
+mod warming;
 mod writing;
 
 use std::sync::Arc;

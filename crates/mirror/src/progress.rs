@@ -53,6 +53,8 @@ pub enum Progress {
         /// Records that it changed.
         changed: i64,
     },
+    /// A sweep ended.
+    Swept(Box<crate::sweep::SweepReport>),
     /// Details were fetched.
     Details {
         /// Their instance.

@@ -11,7 +11,8 @@ use serde::Serialize;
 use store::{
     ResourceName,
     read::RecordRow,
-    records::{FetchMark, PageWrite},
+    records::{FetchMark, Incoming, PageWrite},
+    runs::RunCounts,
 };
 use upstream::{Class, Fetched};
 
@@ -31,6 +32,32 @@ pub struct ReadAsk {
     pub max_age: Option<Duration>,
     /// Ask upstream in any case.
     pub fresh: bool,
+}
+
+/// For whom calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Calling {
+    /// The class of the calls.
+    pub class: Class,
+    /// The run that they count for.
+    pub run: Option<i64>,
+    /// Whether rows are compared with what upstream says and mended, also where the mirror believes that nothing
+    /// changed.
+    pub mend: bool,
+}
+
+impl Calling {
+    /// A person who reads.
+    pub const READER: Self = Self::of(Class::Read);
+
+    /// Nobody's run.
+    pub const fn of(class: Class) -> Self {
+        Self {
+            class,
+            run: None,
+            mend: false,
+        }
+    }
 }
 
 /// A record and where it comes from.
@@ -79,6 +106,7 @@ pub(crate) async fn read(
     kind: &Kind,
     id: &str,
     ask: ReadAsk,
+    calling: Calling,
 ) -> Result<Option<ReadAnswer>> {
     let id = if kind.resource.key_lower {
         id.to_lowercase()
@@ -104,7 +132,7 @@ pub(crate) async fn read(
     let flight = flights.join(&key);
     let result = {
         let _turn = flight.lock().await;
-        refresh(account, kind, &id, asked, ask).await
+        refresh(account, kind, &id, (asked, ask), calling).await
     };
     flights.leave(&key);
     let failure = match result {
@@ -122,8 +150,8 @@ async fn refresh(
     account: &Account,
     kind: &Kind,
     id: &str,
-    asked: Timestamp,
-    ask: ReadAsk,
+    (asked, ask): (Timestamp, ReadAsk),
+    calling: Calling,
 ) -> Result<Option<ReadAnswer>> {
     // Somebody may have fetched it while we waited for our turn.
     if let Some(record) = find(account, kind, id).await?
@@ -136,7 +164,7 @@ async fn refresh(
         instance: instance.to_owned(),
         source,
     };
-    let call = account.client.get_record(&kind.resource, id, Class::Read);
+    let call = account.client.get_record(&kind.resource, id, calling.class);
     let fetched = tokio::time::timeout(WAIT_MAX, call)
         .await
         .unwrap_or_else(|_| {
@@ -146,7 +174,7 @@ async fn refresh(
                 retry_after: WAIT_MAX,
             })
         });
-    write_fetched(account, kind, id, fetched.map_err(failed)?).await?;
+    write_fetched(account, kind, id, fetched.map_err(failed)?, calling).await?;
     Ok(find(account, kind, id)
         .await?
         .map(|record| answer(record, "upstream", None)))
@@ -158,15 +186,18 @@ pub(crate) async fn write_fetched(
     kind: &Kind,
     id: &str,
     fetched: Fetched,
+    calling: Calling,
 ) -> Result<()> {
     let instance = account.settings.name.as_str();
+    let run = calling.run;
+    let mut counts = RunCounts::default();
     match fetched {
         Fetched::Found(record, meta) => {
             let (records, refused) = kind.incoming(vec![record], meta.asked_at);
             for refused in &refused {
                 account
                     .store
-                    .quarantine(&kind.name, instance, refused, None)
+                    .quarantine(&kind.name, instance, refused, run)
                     .await?;
             }
             let mark = FetchMark {
@@ -176,29 +207,55 @@ pub(crate) async fn write_fetched(
                 signature: None,
                 generation: None,
             };
+            if calling.mend {
+                account.mend(&kind.name, &records).await?;
+            }
+            counts.calls += i64::from(meta.attempt);
             let children = kind.child_specs(Class::Event);
             let page = PageWrite {
                 resource: &kind.name,
                 instance,
-                run: None,
+                run,
                 records,
                 likely_new: false,
                 children: &children,
                 fetches: vec![mark],
                 progress: None,
             };
-            account.store.write_page(page).await?;
+            counts.wrote(&account.store.write_page(page).await?);
         }
         Fetched::Missing(meta) => {
             let ids = [id.to_owned()];
             let dependents = account.dependents(kind);
-            account
+            counts.calls += i64::from(meta.attempt);
+            let gone = account
                 .store
-                .tombstone(&kind.name, instance, &ids, meta.asked_at, None, &dependents)
+                .tombstone(&kind.name, instance, &ids, meta.asked_at, run, &dependents)
                 .await?;
+            counts.deleted += i64::try_from(gone).unwrap_or(i64::MAX);
         }
     }
-    Ok(())
+    account.count(run, counts).await
+}
+
+impl Account {
+    /// Counts what was done for a run.
+    pub async fn count(&self, run: Option<i64>, counts: RunCounts) -> Result<()> {
+        if let Some(run) = run {
+            self.store.add_to_run(run, counts, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that records are written whose rows say something else, whatever their hashes.
+    pub async fn mend(&self, resource: &ResourceName, records: &[Incoming]) -> Result<()> {
+        let instance = self.settings.name.as_str();
+        let (_, differing) = self.store.compare(resource, instance, records).await?;
+        if !differing.is_empty() {
+            self.store.distrust(resource, instance, &differing).await?;
+        }
+        Ok(())
+    }
 }
 
 async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<RecordRow>> {

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::instances::CallLimit;
 use upstream::{Connector, Secret};
 
+use crate::chore::ChoreSettings;
+
 /// One instance to be mirrored.
 #[derive(Clone, Debug)]
 pub struct InstanceSettings {
@@ -34,6 +36,8 @@ pub struct InstanceSettings {
     pub limit: Option<CallLimit>,
     /// Calls at once, if not the connector's.
     pub concurrency: Option<u32>,
+    /// How sweeps and watches are done.
+    pub chores: ChoreSettings,
 }
 
 /// One connection of an instance.
@@ -64,9 +68,9 @@ pub enum ResourceFilter {
 /// An interval other than the connector's.
 #[derive(Clone, Debug)]
 pub struct ScheduleOverride {
-    /// The resource's name without the connector.
+    /// The name of the resource, sweep or watch, without the connector.
     pub resource: String,
-    /// `changes`, `full`, `reconcile` or `sweep`.
+    /// `changes`, `full`, `reconcile`, `sweep` or `watch`.
     pub kind: String,
     /// The interval.
     pub every: Duration,

@@ -12,6 +12,7 @@ use upstream::{CallLog, Client, Connection, Settings, connector::ColumnType};
 
 use crate::{
     account::{Account, Kind, fold_limit},
+    chore::Chore,
     error::{MirrorError, Result},
     gate::SharedGate,
     payload::PayloadKind,
@@ -172,11 +173,13 @@ fn check_names(settings: &InstanceSettings) -> Result<()> {
             .collect::<Vec<_>>()
             .join(", ")
     };
+    let is_chore = |name: &str| connector.chores().any(|chore| chore == name);
+    let scheduled = settings.schedules.iter().map(|s| &s.resource);
     let named = settings
         .resources
         .names()
         .iter()
-        .chain(settings.schedules.iter().map(|s| &s.resource));
+        .chain(scheduled.filter(|name| !is_chore(name)));
     for name in named {
         if !connector.resources.iter().any(|r| r.name == *name) {
             return Err(MirrorError::Unknown {
@@ -239,6 +242,15 @@ fn jobs(settings: &InstanceSettings, kinds: &[Arc<Kind>]) -> Result<Vec<JobSpec>
         if let Some(refresh) = resource.refresh {
             add("sweep", (refresh / 24).max(Duration::from_secs(60)), false);
         }
+    }
+    for chore in Chore::all_of(settings, kinds) {
+        let mut spec = chore.spec(settings)?;
+        let chosen = settings
+            .schedules
+            .iter()
+            .find(|s| s.resource == chore.name() && s.kind == chore.kind());
+        spec.every = chosen.map_or(spec.every, |s| s.every);
+        jobs.push(spec);
     }
     for wanted in &settings.schedules {
         if !jobs

@@ -68,20 +68,37 @@ pub(crate) async fn sync(
         .first()
         .map_or(0, |run| run.id);
     let before = store.jobs().await?;
-    for instance in &instances {
-        let now = JobChange {
-            run_now: true,
-            ..JobChange::default()
-        };
-        store
-            .change_jobs(instance, resource, ask.kind.as_deref(), &now)
-            .await?;
-    }
+    // Chores keep to their times: they look after what is hot, and bring nothing that is missing.
+    let chores: Vec<_> = instances
+        .iter()
+        .flat_map(|name| {
+            mirror
+                .chore_jobs(name)
+                .into_iter()
+                .map(move |job| (name, job))
+        })
+        .collect();
     let asked_for = |instance: &str, name: &str, kind: &str| {
         instances.iter().any(|i| i == instance)
             && resource.is_none_or(|r| r == name)
             && ask.kind.as_ref().is_none_or(|k| k == kind)
+            && !chores
+                .iter()
+                .any(|(of, job)| *of == instance && job.as_str() == name)
     };
+    for job in &before {
+        if !asked_for(&job.instance, job.resource.as_str(), &job.kind) {
+            continue;
+        }
+        let now = JobChange {
+            run_now: true,
+            ..JobChange::default()
+        };
+        let name = Some(job.resource.as_str());
+        store
+            .change_jobs(&job.instance, name, Some(&job.kind), &now)
+            .await?;
+    }
     let wanted: Vec<_> = before
         .iter()
         .filter(|j| !j.paused && !paused.contains(&j.instance))
@@ -106,7 +123,11 @@ pub(crate) async fn sync(
             format!("sync-{}", std::process::id()),
         );
         let instances = instances.clone();
-        tokio::spawn(async move { mirror.work_on(&instances, &owner, work, listener).await })
+        tokio::spawn(async move {
+            mirror
+                .work_on(&instances, &owner, work, listener, false)
+                .await
+        })
     };
     let mut complete = false;
     while !stop.is_cancelled() && !worker.is_finished() {

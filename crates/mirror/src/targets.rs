@@ -109,6 +109,27 @@ impl Targets {
         else {
             return None;
         };
+        rules
+            .lifetime(&self.signals(reading, instance, body), now)
+            .ttl
+    }
+
+    /// How long something of `resource`, whose record says `body`, may live by `rules` that are no table of the
+    /// connector.
+    pub fn life_by(
+        &self,
+        rules: &Rules,
+        (resource, instance): (&str, &str),
+        body: &Value,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let reading = self.resources.get(resource)?;
+        rules
+            .lifetime(&self.signals(reading, instance, body), now)
+            .ttl
+    }
+
+    fn signals(&self, reading: &Reading, instance: &str, body: &Value) -> Signals {
         let mut signals: Signals = reading.own.read(body);
         for lookup in &reading.lookups {
             if signals.get(&lookup.name).is_none()
@@ -119,7 +140,7 @@ impl Targets {
                 signals.set(&lookup.name, found.and_then(|(_, signal)| signal.clone()));
             }
         }
-        rules.lifetime(&signals, now).ttl
+        signals
     }
 
     /// Looks up what the signals of a record of `resource` need from other records.
@@ -205,6 +226,22 @@ impl Account {
         self.targets.prepare(self, resource, &body).await?;
         let of = (resource, self.settings.name.as_str());
         Ok(self.targets.lifetime(table, of, &body, now))
+    }
+}
+
+impl Account {
+    /// [`Account::lifetime`] by rules that are no table of the connector.
+    pub async fn life_by(
+        &self,
+        rules: &Rules,
+        resource: &str,
+        row: &RecordRow,
+        now: Timestamp,
+    ) -> Result<Option<Duration>> {
+        let body: Value = serde_json::from_str(row.body.get()).unwrap_or_default();
+        self.targets.prepare(self, resource, &body).await?;
+        let of = (resource, self.settings.name.as_str());
+        Ok(self.targets.life_by(rules, of, &body, now))
     }
 }
 

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use upstream::Class;
 
 use crate::{
+    Mirror,
     account::{Account, Kind},
+    chore::Chore,
     listing::{Cursor, Ended, Listing, Whole},
     progress::{Listener, Progress},
     prune::prune,
@@ -31,6 +33,7 @@ const FEED_WAIT: Duration = Duration::from_secs(2);
 
 /// A job that is ours for now.
 pub(crate) struct TurnOf {
+    pub mirror: Mirror,
     pub account: Arc<Account>,
     pub job: Job,
     pub lease: Lease,
@@ -40,15 +43,23 @@ pub(crate) struct TurnOf {
 }
 
 /// What a turn came to.
-struct Outcome {
-    end: RunEnd,
-    why: Option<String>,
-    cursor: Option<serde_json::Value>,
-    retry_after: Option<Duration>,
+pub(crate) struct Outcome {
+    pub end: RunEnd,
+    pub why: Option<String>,
+    pub cursor: Option<serde_json::Value>,
+    pub retry_after: Option<Duration>,
+}
+
+/// What a turn is about.
+enum About {
+    /// A resource.
+    Kind(Arc<Kind>),
+    /// What a connector's `[[sweep]]` or `[[watch]]` describes.
+    Chore(Chore),
 }
 
 impl Outcome {
-    fn done() -> Self {
+    pub fn done() -> Self {
         Self {
             end: RunEnd::Done,
             why: None,
@@ -66,13 +77,17 @@ impl TurnOf {
         if let Some(end) = self.quiet_until(now) {
             return store.finish_job(&self.lease, None, false, false, end).await;
         }
-        let Some(kind) = self.account.kind(&self.job.resource).map(Arc::clone) else {
+        let Some(about) = self.about() else {
             let later = after(now, Duration::from_secs(3600));
             return store
                 .finish_job(&self.lease, None, true, false, later)
                 .await;
         };
-        if self.job.kind == "changes" && self.job.cursor.is_none() {
+        let waits = match &about {
+            About::Kind(_) => self.job.kind == "changes" && self.job.cursor.is_none(),
+            About::Chore(chore) => !chore.has_begun(&self.account).await?,
+        };
+        if waits {
             // Nothing to start from yet: the first full listing will say.
             return store
                 .finish_job(&self.lease, None, true, false, after(now, FEED_WAIT))
@@ -80,17 +95,22 @@ impl TurnOf {
         }
         let name = self.account.settings.name.as_str();
         let run = store
-            .start_run(name, &kind.name, &self.job.kind, &self.owner)
+            .start_run(name, &self.job.resource, &self.job.kind, &self.owner)
             .await?;
         store.set_job_run(&self.lease, run).await?;
         self.tell(Progress::RunStarted {
             run,
             instance: name.to_owned(),
-            resource: kind.name.clone(),
+            resource: self.job.resource.clone(),
             kind: self.job.kind.clone(),
         });
 
-        let work = self.work(&kind, run);
+        let work = async {
+            match &about {
+                About::Kind(kind) => self.work(kind, run).await,
+                About::Chore(chore) => chore.run(&self, run).await,
+            }
+        };
         let outcome = tokio::select! {
             outcome = work => outcome,
             lost = self.keep_lease(run) => Err(lost),
@@ -110,12 +130,21 @@ impl TurnOf {
                 retry_after: None,
             },
         };
-        self.close(&kind, run, now, outcome).await
+        self.close(&about, run, now, outcome).await
+    }
+
+    fn about(&self) -> Option<About> {
+        let (account, job) = (&self.account, &self.job);
+        let chore = account.chore(&job.resource, &job.kind);
+        chore.map(About::Chore).or_else(|| {
+            let kind = account.kind(&job.resource)?;
+            Some(About::Kind(Arc::clone(kind)))
+        })
     }
 
     async fn close(
         &self,
-        kind: &Kind,
+        about: &About,
         run: i64,
         began: Timestamp,
         outcome: Outcome,
@@ -128,12 +157,15 @@ impl TurnOf {
             retry_after,
         } = outcome;
         let mut end = end;
+        let is_chore = matches!(about, About::Chore(_));
         let counts = store.load_run(run).await?;
-        if end == RunEnd::Partial && counts.pages == 0 {
+        if end == RunEnd::Partial && counts.pages == 0 && !is_chore {
             end = RunEnd::Failed;
         }
         let turn = match end {
             RunEnd::Done => Turn::Whole,
+            // What a chore could not do comes round again with the next one.
+            RunEnd::Partial if is_chore => Turn::Whole,
             RunEnd::Stopped => Turn::Interrupted,
             RunEnd::Partial | RunEnd::Failed => {
                 Turn::Failed(u32::try_from(self.job.failures).unwrap_or(0))
@@ -155,23 +187,24 @@ impl TurnOf {
             .finish_job(&self.lease, cursor.as_ref(), whole, failed, next)
             .await?;
         let changed = counts.inserted + counts.updated + counts.deleted;
+        let resource = &self.job.resource;
         if failed {
             tracing::warn!(
-                instance.name = self.account.settings.name, resource.name = %kind.name, run.id = run,
+                instance.name = self.account.settings.name, resource.name = %resource, run.id = run,
                 error = why.as_deref().unwrap_or("unknown"),
-                "the {} run of {} ended {}", self.job.kind, kind.name, end.as_str(),
+                "the {} run of {} ended {}", self.job.kind, resource, end.as_str(),
             );
         } else {
             tracing::debug!(
-                instance.name = self.account.settings.name, resource.name = %kind.name, run.id = run,
+                instance.name = self.account.settings.name, resource.name = %resource, run.id = run,
                 rows_changed = changed, pages = counts.pages,
-                "the {} run of {} ended {}", self.job.kind, kind.name, end.as_str(),
+                "the {} run of {} ended {}", self.job.kind, resource, end.as_str(),
             );
         }
         self.tell(Progress::RunEnded {
             run,
             instance: self.account.settings.name.clone(),
-            resource: kind.name.clone(),
+            resource: resource.clone(),
             kind: self.job.kind.clone(),
             state: end.as_str(),
             why,

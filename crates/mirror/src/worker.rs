@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use upstream::Class;
 
 use crate::{
+    Mirror,
     account::Account,
     details::Drainer,
     listing::chain,
@@ -35,6 +36,9 @@ const LONG_AT_ONCE: usize = 2;
 
 /// A worker over some instances.
 pub(crate) struct Worker {
+    pub mirror: Mirror,
+    /// Whether it does chores as well.
+    pub chores: bool,
     pub store: Store,
     pub accounts: Vec<Arc<Account>>,
     pub owner: String,
@@ -78,14 +82,20 @@ impl Worker {
 
     async fn jobs(self: Arc<Self>, account: Arc<Account>, kinds: &'static [&'static str]) {
         let instances = std::slice::from_ref(&account.settings.name);
+        let but = if self.chores {
+            Vec::new()
+        } else {
+            account.chore_jobs()
+        };
         while !self.stop.is_cancelled() {
             let nap = match self
                 .store
-                .take_job(&self.owner, instances, kinds, LEASE)
+                .take_job_but(&self.owner, instances, kinds, &but, LEASE)
                 .await
             {
                 Ok(Some((job, lease))) => {
                     let turn = TurnOf {
+                        mirror: self.mirror.clone(),
                         account: Arc::clone(&account),
                         job,
                         lease,

@@ -94,6 +94,18 @@ fn job(row: &PgRow) -> Result<Job> {
     })
 }
 
+/// A job's row with its lease's token behind.
+fn leased(row: &PgRow) -> Result<(Job, Lease)> {
+    let job = job(row)?;
+    let lease = Lease {
+        instance: job.instance.clone(),
+        resource: job.resource.clone(),
+        kind: job.kind.clone(),
+        token: row.get(14),
+    };
+    Ok((job, lease))
+}
+
 impl Lease {
     /// The error of a write under this lease after it was lost.
     pub(crate) fn lost(&self) -> StoreError {
@@ -169,12 +181,26 @@ impl Store {
         kinds: &[&str],
         lease: Duration,
     ) -> Result<Option<(Job, Lease)>> {
+        self.take_job_but(owner, instances, kinds, &[], lease).await
+    }
+
+    /// As [`Store::take_job`], but none of the resources in `but`.
+    pub async fn take_job_but(
+        &self,
+        owner: &str,
+        instances: &[String],
+        kinds: &[&str],
+        but: &[ResourceName],
+        lease: Duration,
+    ) -> Result<Option<(Job, Lease)>> {
+        let but: Vec<&str> = but.iter().map(ResourceName::as_str).collect();
         let statement = format!(
             "UPDATE millpond.job j SET lease_owner = $1, lease_token = lease_token + 1, asked_at = NULL, \
                lease_until = now() + $4 * interval '1 millisecond' \
              FROM (SELECT j.instance, j.resource, j.kind FROM millpond.job j \
                    JOIN millpond.instance i ON i.name = j.instance AND NOT i.paused \
                    WHERE j.instance = ANY($2) AND j.kind = ANY($3) AND NOT j.paused AND j.next_at <= now() \
+                     AND j.resource <> ALL($5) \
                      AND (j.lease_until IS NULL OR j.lease_until < now()) \
                    ORDER BY j.next_at LIMIT 1 FOR UPDATE OF j SKIP LOCKED) t \
              WHERE j.instance = t.instance AND j.resource = t.resource AND j.kind = t.kind \
@@ -190,18 +216,74 @@ impl Store {
             .bind(instances)
             .bind(kinds)
             .bind(lease.as_millis() as f64)
+            .bind(but)
             .fetch_optional(self.pool())
             .await
             .to("take a job")?;
-        let Some(row) = row else { return Ok(None) };
-        let job = job(&row)?;
-        let lease = Lease {
-            instance: job.instance.clone(),
-            resource: job.resource.clone(),
-            kind: job.kind.clone(),
-            token: row.get(14),
-        };
-        Ok(Some((job, lease)))
+        row.as_ref().map(leased).transpose()
+    }
+
+    /// Takes one job for `lease`, due or not, paused or not. `None`: another process has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unknown`] when there is no such job.
+    pub async fn take_this_job(
+        &self,
+        owner: &str,
+        instance: &str,
+        resource: &ResourceName,
+        kind: &str,
+        lease: Duration,
+    ) -> Result<Option<(Job, Lease)>> {
+        let statement = format!(
+            "WITH taken AS (UPDATE millpond.job SET lease_owner = $1, lease_token = lease_token + 1, asked_at = NULL, \
+               lease_until = now() + $5 * interval '1 millisecond' \
+             WHERE instance = $2 AND resource = $3 AND kind = $4 AND (lease_until IS NULL OR lease_until < now()) \
+             RETURNING {COLUMNS}, lease_token) \
+             SELECT t.* FROM millpond.job j LEFT JOIN taken t ON true \
+             WHERE j.instance = $2 AND j.resource = $3 AND j.kind = $4"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(owner)
+            .bind(instance)
+            .bind(resource.as_str())
+            .bind(kind)
+            .bind(lease.as_millis() as f64)
+            .fetch_optional(self.pool())
+            .await
+            .to("take a job")?;
+        match row {
+            None => Err(StoreError::Unknown {
+                what: "job",
+                name: format!("{kind} of {resource} in {instance}"),
+            }),
+            Some(row) if row.get::<Option<String>, _>(0).is_none() => Ok(None),
+            Some(row) => leased(&row).map(Some),
+        }
+    }
+
+    /// Puts a job off that is overdue, by the `share`th part of its interval; one that is running, or not yet due, stays.
+    pub async fn postpone_overdue(
+        &self,
+        instance: &str,
+        resource: &ResourceName,
+        kind: &str,
+        share: u32,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE millpond.job SET next_at = now() + every_ms / $4 * interval '1 millisecond' \
+             WHERE instance = $1 AND resource = $2 AND kind = $3 AND next_at <= now() \
+               AND (lease_until IS NULL OR lease_until < now())",
+        )
+        .bind(instance)
+        .bind(resource.as_str())
+        .bind(kind)
+        .bind(i64::from(share.max(1)))
+        .execute(self.pool())
+        .await
+        .to("put a job off")?;
+        Ok(())
     }
 
     /// Gives the `changes` job of a resource its first cursor, once a full listing is in. A later call changes nothing.

@@ -12,6 +12,7 @@ pub mod instances;
 pub mod jobs;
 pub mod keys;
 mod names;
+mod newest;
 pub mod orders;
 mod outdated;
 pub mod private;
@@ -26,6 +27,7 @@ pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod usage;
+pub mod watched;
 pub mod watermark;
 
 use std::time::Duration;

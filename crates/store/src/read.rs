@@ -3,6 +3,8 @@
 mod criteria;
 mod search;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -124,6 +126,44 @@ impl Store {
             .await
             .to("read a record")?;
         row.as_ref().map(record).transpose()
+    }
+
+    /// Records by their ids, in no order; those that are not there are left out. `feed` as in [`Store::find_record`].
+    pub async fn find_records(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        ids: &[String],
+        feed: &ResourceName,
+    ) -> Result<Vec<RecordRow>> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM {} r {JOINS} WHERE r.resource = '{resource}' AND r.instance = $2 AND r.id = ANY($3)",
+            resource.sql()
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(feed.as_str())
+            .bind(instance)
+            .bind(ids)
+            .fetch_all(self.pool())
+            .await
+            .to("read records")?;
+        rows.iter().map(record).collect()
+    }
+
+    /// As of when upstream is known to say what the mirror has of live records, by id. `feed` as in
+    /// [`Store::find_record`]; a record that is not there has no answer.
+    pub async fn as_of(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        ids: &[String],
+        feed: &ResourceName,
+    ) -> Result<HashMap<String, Timestamp>> {
+        let rows = self.find_records(resource, instance, ids, feed).await?;
+        let live = rows
+            .into_iter()
+            .filter(|row| row.deleted_at.is_none() && !row.outdated);
+        Ok(live.map(|row| (row.id, row.as_of)).collect())
     }
 
     /// Earlier versions of a record, newest first.

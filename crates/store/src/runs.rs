@@ -8,6 +8,7 @@ use crate::{
     ResourceName, Store,
     error::{For, Result},
     events::EVENTS_KEPT,
+    records::PageOutcome,
 };
 
 /// How a run ended.
@@ -54,6 +55,16 @@ pub struct RunCounts {
     pub failed: i64,
     /// Records put in quarantine.
     pub quarantined: i64,
+}
+
+impl RunCounts {
+    /// Adds what a write came to.
+    pub fn wrote(&mut self, outcome: &PageOutcome) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.inserted += count(outcome.inserted.len());
+        self.updated += count(outcome.updated.len());
+        self.quarantined += count(outcome.refused.len());
+    }
 }
 
 /// A run as its row has it.
@@ -275,6 +286,17 @@ impl Store {
                 what: "run",
                 name: id.to_string(),
             })
+    }
+
+    /// The runs of these numbers that are still known, in no order.
+    pub async fn runs_of(&self, ids: &[i64]) -> Result<Vec<Run>> {
+        let statement = format!("SELECT {COLUMNS} FROM millpond.run WHERE id = ANY($1)");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(ids)
+            .fetch_all(self.pool())
+            .await
+            .to("read runs")?;
+        Ok(rows.iter().map(run).collect())
     }
 
     /// The newest snapshot's number; 0 before the first whole run.

@@ -128,6 +128,12 @@ impl Connector {
         self.payloads.iter().find(|payload| payload.name == name)
     }
 
+    /// The names of its sweeps and watches.
+    pub fn chores(&self) -> impl Iterator<Item = &str> {
+        let sweeps = self.sweeps.iter().map(|sweep| sweep.name.as_str());
+        sweeps.chain(self.watches.iter().map(|watch| watch.name.as_str()))
+    }
+
     /// The resources whose details are fetched per record of `parent`.
     pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Arc<Resource>> {
         self.resources

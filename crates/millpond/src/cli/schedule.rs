@@ -1,17 +1,31 @@
 //! `millpond schedule`: when jobs run, changed while everything runs.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
 use store::jobs::{Job, JobChange};
 
 use super::{Context, Usage};
 use crate::{
-    config::{JobKind, Period},
+    config::{JobKind, Loaded, Period},
+    connectors::load_connector,
     output::{Exit, Table, ago, readable},
 };
 
-/// Sync jobs: when each one ran, when it runs next. Changes hold at once, without a restart
+/// Jobs: when each one ran, when it runs next, how it is tuned. Changes hold at once, without a restart
+///
+/// Without a command, lists them all. Sweeps and watches stand beside the jobs of resources; how fast they fetch is
+/// configuration: [sweep] and [watch].
+#[derive(Debug, Args)]
+pub(super) struct Schedule {
+    #[command(subcommand)]
+    command: Option<ScheduleCommand>,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum Schedule {
+enum ScheduleCommand {
     /// All jobs with their interval, last and next run
     List {
         /// Only of this instance
@@ -41,7 +55,7 @@ pub(super) enum Schedule {
 pub(super) struct Which {
     /// The instance
     instance: String,
-    /// The resource, such as cin7.sale_header. Default: all
+    /// The resource, sweep or watch, such as cin7.sale_header. Default: all
     resource: Option<String>,
     /// The kind of job. Default: all
     #[arg(value_enum)]
@@ -58,6 +72,15 @@ fn parse_quiet(text: &str) -> Result<String, String> {
 
 impl Schedule {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self.command {
+            Some(command) => command.run(context).await,
+            None => list(context, None).await,
+        }
+    }
+}
+
+impl ScheduleCommand {
+    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let (which, change) = match self {
             Self::List { instance } => return list(context, instance.as_deref()).await,
             Self::Set {
@@ -89,7 +112,7 @@ impl Schedule {
                 (which, change)
             }
         };
-        let (_, database) = context.open().await?;
+        let (loaded, database) = context.open().await?;
         let store = &database.store;
         let whole = which.resource.is_none() && which.kind.is_none();
         match change.paused {
@@ -112,7 +135,8 @@ impl Schedule {
         let of_instance = rows
             .into_iter()
             .filter(|job| job.instance == which.instance);
-        show(context, &of_instance.collect::<Vec<_>>(), &database.store).await?;
+        let jobs = of_instance.collect();
+        show(context, &loaded, jobs, &database.store).await?;
         database.close().await;
         Ok(Exit::Done)
     }
@@ -126,27 +150,61 @@ fn paused(paused: bool) -> JobChange {
 }
 
 async fn list(context: &Context, instance: Option<&str>) -> anyhow::Result<Exit> {
-    let (_, database) = context.open().await?;
+    let (loaded, database) = context.open().await?;
     let mut jobs = database.store.jobs().await?;
     jobs.retain(|job| instance.is_none_or(|name| job.instance == name));
-    show(context, &jobs, &database.store).await?;
+    show(context, &loaded, jobs, &database.store).await?;
     database.close().await;
     Ok(Exit::Done)
 }
 
-async fn show(context: &Context, jobs: &[Job], store: &store::Store) -> anyhow::Result<()> {
+/// A job, its last run and its tuning.
+#[derive(Debug, Serialize)]
+struct Timer {
+    #[serde(flatten)]
+    job: Job,
+    /// When its last run began.
+    last_at: Option<Timestamp>,
+    /// How that ended.
+    last_state: Option<String>,
+    /// How fast it fetches, if that can be set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<String>,
+}
+
+async fn show(
+    context: &Context,
+    loaded: &Loaded,
+    jobs: Vec<Job>,
+    store: &store::Store,
+) -> anyhow::Result<()> {
     let instances = store.instances().await?;
     let is_paused = |job: &Job| {
         let whole = instances.iter().any(|i| i.name == job.instance && i.paused);
         job.paused || whole
     };
-    let now = jiff::Timestamp::now();
-    context.output.answer(&jobs, || {
+    let now = Timestamp::now();
+    let ids: Vec<i64> = jobs.iter().filter_map(|job| job.last_run).collect();
+    let runs = store.runs_of(&ids).await?;
+    let timers: Vec<Timer> = jobs
+        .into_iter()
+        .map(|job| {
+            let last = runs.iter().find(|run| Some(run.id) == job.last_run);
+            Timer {
+                last_at: last.map(|run| run.started_at),
+                last_state: last.map(|run| run.state.clone()),
+                tuning: tuning(loaded, &job),
+                job,
+            }
+        })
+        .collect();
+    context.output.answer(&timers, || {
         let mut table = Table::new([
-            "instance", "resource", "kind", "every", "quiet", "next", "last run", "failures",
-            "state",
+            "instance", "resource", "kind", "every", "quiet", "last", "ended", "next", "run",
+            "failures", "state", "tuning",
         ]);
-        for job in jobs {
+        for timer in &timers {
+            let job = &timer.job;
             let state = match &job.lease_owner {
                 Some(owner) if job.lease_until.is_some_and(|until| until > now) => {
                     format!("running on {owner}")
@@ -163,18 +221,44 @@ async fn show(context: &Context, jobs: &[Job], store: &store::Store) -> anyhow::
                 job.instance.clone(),
                 job.resource.to_string(),
                 job.kind.clone(),
-                Period(std::time::Duration::from_millis(
-                    job.every_ms.unsigned_abs(),
-                ))
-                .to_string(),
+                Period(Duration::from_millis(job.every_ms.unsigned_abs())).to_string(),
                 job.quiet.clone().unwrap_or_default(),
+                timer.last_at.map(|at| ago(at, now)).unwrap_or_default(),
+                timer.last_state.clone().unwrap_or_default(),
                 next,
                 job.last_run.map(|run| run.to_string()).unwrap_or_default(),
                 job.failures.to_string(),
                 state,
+                timer.tuning.clone().unwrap_or_default(),
             ]);
         }
         table.to_string()
     })?;
     Ok(())
+}
+
+/// How fast a sweep or a watch fetches, in words.
+fn tuning(loaded: &Loaded, job: &Job) -> Option<String> {
+    let instance = loaded
+        .config
+        .instances
+        .iter()
+        .find(|instance| instance.name == job.instance)?;
+    let connector = load_connector(&instance.connector, &loaded.base).ok()?;
+    let name = job.resource.table();
+    if !connector.chores().any(|chore| chore == name) {
+        return None;
+    }
+    let sweep = &loaded.config.sweep;
+    let pace = format!(
+        "{} at once, {} between batches",
+        sweep.concurrency, sweep.batch_delay
+    );
+    let Some(watch) = connector.watches.iter().find(|watch| watch.name == name) else {
+        return Some(pace);
+    };
+    let config = &loaded.config.watch;
+    let most = config.per_cycle_max.unwrap_or(watch.per_cycle_max);
+    let rest = config.cooldown.unwrap_or(Period(watch.cooldown));
+    Some(format!("{most} a look, {rest} rest; {pace}"))
 }

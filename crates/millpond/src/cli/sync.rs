@@ -303,7 +303,7 @@ fn quiet(loaded: &mut crate::config::Loaded) {
     }
 }
 
-async fn open(
+pub(crate) async fn open(
     context: &Context,
     loaded: &crate::config::Loaded,
 ) -> anyhow::Result<(crate::database::Database, mirror::Mirror)> {

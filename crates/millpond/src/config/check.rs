@@ -4,7 +4,11 @@ use std::path::Path;
 
 use upstream::{Connector, connector::Problem};
 
-use super::{Config, InstanceConfig, LimitConfig, place::Place};
+use super::{
+    Config, InstanceConfig, LimitConfig,
+    chores::{CONCURRENCY_MAX, PAUSE_MAX, PER_CYCLE_MAX},
+    place::Place,
+};
 use crate::connectors::load_connector;
 
 /// The most instances of one Millpond.
@@ -145,6 +149,25 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
         super::Period::secs(1),
         hour,
     );
+    let least = super::Period(std::time::Duration::ZERO);
+    notes.within(
+        &at("sweep", "concurrency"),
+        config.sweep.concurrency,
+        1,
+        CONCURRENCY_MAX,
+    );
+    notes.within(
+        &at("sweep", "batch_delay"),
+        config.sweep.batch_delay,
+        least,
+        PAUSE_MAX,
+    );
+    if let Some(most) = config.watch.per_cycle_max {
+        notes.within(&at("watch", "per_cycle_max"), most, 1, PER_CYCLE_MAX);
+    }
+    if let Some(cooldown) = config.watch.cooldown {
+        notes.within(&at("watch", "cooldown"), cooldown, least, PAUSE_MAX);
+    }
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
         notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
     }
@@ -241,7 +264,10 @@ fn check_resources(
     }
     for (n, schedule) in instance.schedules.iter().enumerate() {
         let place = place.key("schedule").index(n);
-        expect(place.key("resource"), &schedule.resource);
+        let is_chore = connector.chores().any(|name| name == schedule.resource);
+        if !is_chore {
+            expect(place.key("resource"), &schedule.resource);
+        }
     }
     for (n, schedule) in instance.schedules.iter().enumerate() {
         let place = place.key("schedule").index(n);

@@ -86,7 +86,7 @@ pub struct LimitConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleConfig {
-    /// The resource, without the connector's name: `sale_header`.
+    /// The resource, sweep or watch, without the connector's name: `sale_header`.
     pub resource: String,
     /// `changes`, `full`, `reconcile`, `sweep`, `watch` or `backfill`.
     #[schemars(with = "String")]

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use upstream::{Diagnostics, connector::Problem};
 
-use super::{Config, Origin, SecretRef, check, origin::Origins, place::Place, place::line_of};
+use super::{
+    Config, Origin, SecretRef, check, chores, origin::Origins, place::Place, place::line_of,
+};
 use crate::environment::Environment;
 
 /// The file that is read from the current directory when no other is named.
@@ -149,6 +151,13 @@ fn apply(
         config.database.url = Some(SecretRef::Env("DATABASE_URL".to_owned()));
         from("database.url", "DATABASE_URL");
     }
+    chores::apply(environment, &mut config.sweep, &mut config.watch, &mut from).map_err(
+        |(name, message)| Problem {
+            line: 1,
+            key: name.to_owned(),
+            message,
+        },
+    )?;
     if let Some(filter) = environment.find("MILLPOND_LOG") {
         filter.clone_into(&mut config.logs.filter);
         from("logs.filter", "MILLPOND_LOG");

@@ -80,7 +80,8 @@ pub fn page() -> String {
          `millpond config example`.\n\n\
          Durations are written with their unit: `500ms`, `30s`, `5m`, `24h`, `7d`. Secrets never stand in the file, only\n\
          where they are found: `env:NAME` or `file:PATH` (relative to the file).\n\n\
-         Environment variables that go before the file: `DATABASE_URL`, `MILLPOND_LOG`, `MILLPOND_CALL_LOG` (or `LOG_CW_API`).\n",
+         Environment variables that go before the file: `DATABASE_URL`, `MILLPOND_LOG`, `MILLPOND_CALL_LOG`,\n\
+         `CONCURRENCY`, `BATCH_DELAY_MS`, `CW_ADJUSTMENT_SYNC_MAX_PER_CYCLE`, `CW_ADJUSTMENT_SYNC_COOLDOWN_MS`.\n",
     );
     for table in tables() {
         let _ = write!(text, "\n## `{}`\n\n{}\n\n", table.header, table.about);
@@ -144,6 +145,8 @@ fn tables() -> Vec<Table> {
         table("[sql]", &config.sql, true),
         table("[retention]", &config.retention, true),
         table("[orders]", &config.orders, true),
+        table("[sweep]", &config.sweep, true),
+        table("[watch]", &config.watch, true),
         table("[[instance]]", &instance, false),
         table("[[instance.connection]]", &connection, false),
         table("[[instance.schedule]]", &schedule, false),

@@ -222,6 +222,7 @@ async fn open_mirror(sim: &Cin7, store: Store) -> anyhow::Result<Mirror> {
                 window: minute(),
             }),
             concurrency: Some(8),
+            chores: Default::default(),
         });
     }
     let mirror = Mirror::open(store, instances, Arc::new(Keys(secrets)), None).await?;

@@ -184,3 +184,66 @@ fn the_printed_pages_are_those_in_the_repository() {
         );
     }
 }
+
+#[test]
+fn b86_b87_absurd_tuning_stops_the_start() {
+    let said = problem("chores");
+    for part in [
+        "chores.toml:2: `sweep.concurrency`: is 0: must be from 1 to 100",
+        "chores.toml:3: `sweep.batch_delay`: is 25h: must be from 0ms to 1d",
+        "chores.toml:5: `watch.per_cycle_max`: is 20000: must be from 1 to 10000",
+        "chores.toml:6: `watch.cooldown`: is 2d: must be from 0ms to 1d",
+    ] {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+    let said = problem("negative");
+    assert!(
+        said.contains("negative.toml:2: `sweep.concurrency`") && said.contains("-6"),
+        "{said}"
+    );
+    let refused = |name: &str, value: &str| {
+        let environment = Environment::of(&[(name, value)]);
+        let problem = parse("a.toml", "", Path::new("."), &environment).unwrap_err();
+        problem.to_string()
+    };
+    for (name, values) in [
+        ("CONCURRENCY", ["0", "-2", "six", "101", "1.5"]),
+        ("BATCH_DELAY_MS", ["-1", "250ms", "86400001", "x", "0.5"]),
+        (
+            "CW_ADJUSTMENT_SYNC_MAX_PER_CYCLE",
+            ["0", "-50", "10001", "x", "5e1"],
+        ),
+        (
+            "CW_ADJUSTMENT_SYNC_COOLDOWN_MS",
+            ["-600000", "10m", "86400001", "x", "1.0"],
+        ),
+    ] {
+        for value in values {
+            let said = refused(name, value);
+            assert!(
+                said.contains(name) && said.contains("whole number from"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn b70_b71_b86_b87_tuning_comes_from_the_file_and_the_environment_goes_before() {
+    let text = "[sweep]\nconcurrency = 3\nbatch_delay = \"0s\"\n[watch]\nper_cycle_max = 7\n";
+    let loaded = parse("a.toml", text, Path::new("."), &Environment::default()).unwrap();
+    assert_eq!(loaded.config.sweep.concurrency, 3);
+    assert_eq!(loaded.config.sweep.batch_delay.to_string(), "0ms");
+    assert_eq!(loaded.config.watch.per_cycle_max, Some(7));
+    let environment = Environment::of(&[
+        ("CONCURRENCY", "2"),
+        ("BATCH_DELAY_MS", "1000"),
+        ("CW_ADJUSTMENT_SYNC_MAX_PER_CYCLE", "5"),
+        ("CW_ADJUSTMENT_SYNC_COOLDOWN_MS", "0"),
+    ]);
+    let loaded = parse("a.toml", text, Path::new("."), &environment).unwrap();
+    assert_eq!(loaded.config.sweep.concurrency, 2);
+    assert_eq!(loaded.config.sweep.batch_delay.to_string(), "1s");
+    assert_eq!(loaded.config.watch.per_cycle_max, Some(5));
+    assert_eq!(loaded.config.watch.cooldown.unwrap().to_string(), "0ms");
+}

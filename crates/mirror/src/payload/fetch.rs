@@ -6,14 +6,15 @@ use serde_json::json;
 use store::{
     read::RecordRow,
     records::{FetchMark, Incoming, PageWrite},
+    runs::RunCounts,
 };
-use upstream::{CallError, Class, Fetched, PayloadKey, connector::PartSource};
+use upstream::{CallError, Fetched, PayloadKey, connector::PartSource};
 
 use super::{PayloadKind, compose};
 use crate::{
     account::{Account, hash},
     error::{MirrorError, Result},
-    reading::write_fetched,
+    reading::{Calling, write_fetched},
 };
 
 /// What became of the parts.
@@ -33,17 +34,19 @@ pub(super) async fn fetch(
     kind: &PayloadKind,
     parent: &RecordRow,
     key: &PayloadKey,
-    class: Class,
+    calling: Calling,
 ) -> Result<Option<RecordRow>> {
     let instance = account.settings.name.as_str();
     let id = key.row_id();
-    match fetch_parts(account, kind, parent, key, class).await? {
+    let mut counts = RunCounts::default();
+    match fetch_parts(account, kind, parent, key, calling).await? {
         Parts::Gone(asked_at) => {
             let ids = [id.clone()];
-            account
+            let gone = account
                 .store
-                .tombstone(&kind.name, instance, &ids, asked_at, None, &[])
+                .tombstone(&kind.name, instance, &ids, asked_at, calling.run, &[])
                 .await?;
+            counts.deleted += i64::try_from(gone).unwrap_or(i64::MAX);
         }
         Parts::All {
             parts,
@@ -59,6 +62,10 @@ pub(super) async fn fetch(
                 upstream_at: None,
                 wants: Vec::new(),
             };
+            let records = vec![record];
+            if calling.mend {
+                account.mend(&kind.name, &records).await?;
+            }
             let mark = FetchMark {
                 id: id.clone(),
                 asked_at,
@@ -71,20 +78,22 @@ pub(super) async fn fetch(
                 .write_page(PageWrite {
                     resource: &kind.name,
                     instance,
-                    run: None,
-                    records: vec![record],
+                    run: calling.run,
+                    records,
                     likely_new: false,
                     children: &[],
                     fetches: vec![mark],
                     progress: None,
                 })
                 .await?;
+            counts.wrote(&outcome);
             if let Some(refused) = outcome.refused.first() {
                 let reason = format!("PostgreSQL cannot hold it: {}", refused.reason);
                 return Err(failed(account, unusable(kind, &reason)));
             }
         }
     }
+    account.count(calling.run, counts).await?;
     Ok(account
         .store
         .find_record(&kind.name, instance, &id, &kind.name)
@@ -97,7 +106,7 @@ async fn fetch_parts(
     kind: &PayloadKind,
     parent: &RecordRow,
     key: &PayloadKey,
-    class: Class,
+    calling: Calling,
 ) -> Result<Parts> {
     let mut parts: Vec<(String, Bytes)> = Vec::with_capacity(kind.payload.parts.len());
     let mut span: Option<(Timestamp, Timestamp)> = None;
@@ -111,10 +120,15 @@ async fn fetch_parts(
             PartSource::Get(_) | PartSource::List { .. } => {
                 let fetched = account
                     .client
-                    .fetch_part(&kind.payload, &part.source, key, class)
+                    .fetch_part(&kind.payload, &part.source, key, calling.class)
                     .await;
                 match fetched {
                     Ok(fetched) => {
+                        let counts = RunCounts {
+                            calls: i64::from(fetched.calls),
+                            ..RunCounts::default()
+                        };
+                        account.count(calling.run, counts).await?;
                         seen(fetched.asked_at, fetched.answered_at);
                         fetched.body
                     }
@@ -125,7 +139,7 @@ async fn fetch_parts(
             PartSource::Record => {
                 let found = account
                     .client
-                    .get_record(&kind.parent.resource, &parent.id, class)
+                    .get_record(&kind.parent.resource, &parent.id, calling.class)
                     .await
                     .map_err(|error| failed(account, error))?;
                 let body = match &found {
@@ -138,7 +152,7 @@ async fn fetch_parts(
                 let gone_at = match &found {
                     Fetched::Found(_, meta) | Fetched::Missing(meta) => meta.asked_at,
                 };
-                write_fetched(account, &kind.parent, &parent.id, found).await?;
+                write_fetched(account, &kind.parent, &parent.id, found, calling).await?;
                 match body {
                     Some(body) => body,
                     None => return Ok(Parts::Gone(gone_at)),

@@ -15,7 +15,7 @@ use crate::{
     account::Account,
     error::{MirrorError, Result},
     listing::chain,
-    reading::{ReadAnswer, ReadAsk, WAIT_MAX, answer},
+    reading::{Calling, ReadAnswer, ReadAsk, WAIT_MAX, answer},
 };
 
 /// Payloads of one record that are read at once.
@@ -47,10 +47,10 @@ pub struct Detail {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish {
     /// How old it may be.
-    age_max: Duration,
+    pub age_max: Duration,
     /// Ask upstream whatever the mirror has.
     pub force: bool,
-    pub class: Class,
+    pub calling: Calling,
 }
 
 impl Mirror {
@@ -154,7 +154,7 @@ impl Mirror {
         let wish = Wish {
             age_max: ask.max_age.or(ttl).unwrap_or(Duration::ZERO),
             force: ask.fresh,
-            class: Class::Read,
+            calling: Calling::READER,
         };
         let found = self.read_payload(account, kind, parent, &key, wish).await?;
         Ok(found.map(|answer| PayloadAnswer {
@@ -211,8 +211,8 @@ impl Mirror {
             match find().await {
                 Ok(Some(row)) if suits(&row) || is_new(&row) => Ok(false),
                 Ok(_) => {
-                    let calls = fetch::fetch(account, kind, parent, key, wish.class);
-                    in_time(account, kind, wish.class, calls)
+                    let calls = fetch::fetch(account, kind, parent, key, wish.calling);
+                    in_time(account, kind, wish.calling.class, calls)
                         .await
                         .map(|()| true)
                 }
@@ -237,7 +237,7 @@ impl Wish {
         Self {
             age_max: Duration::ZERO,
             force: true,
-            class,
+            calling: Calling::of(class),
         }
     }
 }

@@ -50,6 +50,7 @@ fn sales_only(sim: &Cin7, account: &Account, window: Duration) -> InstanceSettin
         resources: ResourceFilter::Only(vec!["sale".to_owned()]),
         limit: Some(CallLimit { calls: 60, window }),
         concurrency: Some(24),
+        chores: Default::default(),
         ..instance("uk", sim, account)
     }
 }

@@ -75,6 +75,7 @@ pub fn instance(name: &str, sim: &Cin7, account: &Account) -> InstanceSettings {
             window: Duration::from_millis(5),
         }),
         concurrency: Some(8),
+        chores: Default::default(),
     }
 }
 

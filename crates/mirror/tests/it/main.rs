@@ -8,11 +8,14 @@
 mod asking;
 mod budget;
 mod convergence;
+mod desk;
 mod house;
 mod listings;
 mod logging;
 mod payloads;
 mod shelf;
+mod sweeping;
 mod syncing;
 mod verifying;
+mod watching;
 mod whole;

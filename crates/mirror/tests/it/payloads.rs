@@ -75,6 +75,7 @@ impl Desk {
             timeout: None,
             limit: None,
             concurrency: None,
+            chores: Default::default(),
         };
         let database = TestDatabase::fresh().await;
         let secrets = Arc::new(SayingSecrets);

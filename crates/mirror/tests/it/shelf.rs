@@ -130,6 +130,7 @@ impl Shelf {
                 window: std::time::Duration::from_millis(5),
             }),
             concurrency: Some(4),
+            chores: Default::default(),
         }
     }
 }

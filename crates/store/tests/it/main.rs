@@ -7,6 +7,7 @@ mod reader;
 mod records;
 mod scope;
 mod testing;
+mod watched;
 
 /// How often a condition is looked at.
 const POLL: std::time::Duration = std::time::Duration::from_millis(5);
