@@ -3,6 +3,8 @@
 
 mod shelf;
 mod shipment;
+mod steps;
+mod undo;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

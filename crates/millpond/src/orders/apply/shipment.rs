@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orders::{input::Complete, plan::Code};
+use orders::input::Complete;
 use serde_json::{Value, json};
 use store::orders::{ClaimEnd, Intent, IntentState, NewIntent};
 
-use super::{Ended, Run, today};
+use super::{
+    Ended, Run,
+    steps::{answered, products, target},
+    today,
+};
 use crate::orders::{
     OrdersError,
     bodies::Setting,
@@ -19,7 +23,7 @@ use crate::orders::{
 /// The step number of the check; the steps of the shipment follow.
 const CHECK: i32 = 0;
 /// Undoing a step is numbered so much higher.
-const UNDO: i32 = 1000;
+pub(super) const UNDO: i32 = 1000;
 
 /// What became of a step.
 enum Stepped {
@@ -418,181 +422,6 @@ impl Run<'_> {
         })
     }
 
-    /// Steps that count as done and left no trace are ready again. Answers whether there were any.
-    async fn reopen_lost(
-        &mut self,
-        doc: &ShipmentDoc,
-        effective: &Effective,
-        before: i32,
-    ) -> Result<bool, OrdersError> {
-        let intents = self.intents(doc.number).await?;
-        let mut outcomes = BTreeMap::new();
-        let mut any = false;
-        for (at, step) in doc.steps.iter().enumerate() {
-            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
-            let Some(intent) = intents
-                .get(&number)
-                .filter(|intent| intent.state == IntentState::Done)
-            else {
-                continue;
-            };
-            let outcome = intent.outcome.clone().unwrap_or_default();
-            let target = target(doc, *step, &outcomes);
-            let is_skipped = outcome["skipped"] == true;
-            outcomes.insert(number, outcome);
-            // A fulfilment that was picked since is open no more; the pick says whether it is there.
-            if number >= before || is_skipped || matches!(step, Step::Task) {
-                continue;
-            }
-            let mark = self.mark(doc, number, step.kind());
-            let look = self
-                .door()
-                .look(&self.setting(doc, effective), *step, &target, &mark)
-                .await?;
-            if look == Look::Absent && intent.attempts < self.pace.attempts_max {
-                self.move_to(
-                    intent,
-                    IntentState::Ready,
-                    None,
-                    Some("answered, and not carried out"),
-                )
-                .await?;
-                any = true;
-            }
-        }
-        if any
-            && let Some(refused) = intents.get(&before).filter(|_| before < UNDO)
-            && let Some(now) = self.intents(doc.number).await?.get(&refused.step)
-            && now.state == IntentState::Refused
-        {
-            self.move_to(now, IntentState::Ready, None, None).await?;
-        }
-        Ok(any)
-    }
-
-    /// A refusal before stock is committed gives everything back; afterwards it needs a person.
-    async fn refused(
-        &mut self,
-        doc: &ShipmentDoc,
-        step: Step,
-        why: String,
-    ) -> Result<Ended, OrdersError> {
-        let is_committed = matches!(step, Step::Pack | Step::Ship | Step::Invoice);
-        if is_committed {
-            return Ok(Ended::NeedsPerson(why));
-        }
-        let code = if matches!(step, Step::Assemble(_) | Step::Complete(_)) {
-            Code::Component
-        } else {
-            Code::Stale
-        };
-        self.leave(doc, Dropped { code, text: why }).await
-    }
-
-    /// Takes back what can be taken back of a shipment that is not written, and lets it go.
-    async fn leave(&mut self, doc: &ShipmentDoc, dropped: Dropped) -> Result<Ended, OrdersError> {
-        let intents = self.intents(doc.number).await?;
-        let is_committed = intents.values().any(|i| {
-            i.kind == "pick"
-                && matches!(
-                    i.state,
-                    IntentState::Done | IntentState::InDoubt | IntentState::Sent
-                )
-        });
-        if is_committed {
-            return Ok(Ended::NeedsPerson(dropped.text));
-        }
-        for (at, step) in doc.steps.iter().enumerate() {
-            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
-            let Step::Assemble(_) = step else { continue };
-            let made = intents
-                .get(&number)
-                .and_then(|intent| intent.outcome.clone())
-                .unwrap_or_default();
-            let ours = made["adopted"] != true;
-            let finished = intents
-                .get(&(number + 1))
-                .is_some_and(|intent| intent.state == IntentState::Done);
-            let mut task = made["TaskID"].as_str().unwrap_or_default().to_owned();
-            if task.is_empty()
-                && intents
-                    .get(&number)
-                    .is_some_and(|intent| intent.attempts > 0)
-            {
-                // Refused half-way: the task may be there without its bill.
-                let mark = self.mark(doc, number, step.kind());
-                let left = self.door().assemblies("Search", &mark).await?;
-                let left = left
-                    .into_iter()
-                    .find(|row| row.notes.contains(&mark) && row.status != "VOIDED");
-                task = left.map(|row| row.task).unwrap_or_default();
-            }
-            if !task.is_empty()
-                && ours
-                && !finished
-                && !self.void_assembly(doc, number, &task).await?
-            {
-                let text = format!("{}; assembly {task} could not be voided", dropped.text);
-                return Ok(Ended::NeedsPerson(text));
-            }
-        }
-        self.stock.forget(&products(doc));
-        Ok(Ended::Dropped(dropped.code, dropped.text))
-    }
-
-    /// Voids an assembly that is not completed. Answers whether it is void; twice is as good as once.
-    async fn void_assembly(
-        &mut self,
-        doc: &ShipmentDoc,
-        number: i32,
-        task: &str,
-    ) -> Result<bool, OrdersError> {
-        let query = json!({ "ID": task, "Void": "true" });
-        let work = json!({ "method": "DELETE", "path": "finishedGoods", "query": query });
-        let mut intent = self.open(doc, UNDO + number, "void", &work).await?;
-        for _ in 0..self.pace.attempts_max.max(1) {
-            let found = self.door().assembly(task).await?.map(|found| found.status);
-            match found.as_deref() {
-                None | Some("VOIDED") => {
-                    if intent.state != IntentState::Done {
-                        self.move_to(&intent, IntentState::Done, None, None).await?;
-                    }
-                    return Ok(true);
-                }
-                Some("COMPLETED") => return Ok(false),
-                Some(_) => {}
-            }
-            if intent.state != IntentState::Ready {
-                intent = self
-                    .move_to(&intent, IntentState::Ready, None, None)
-                    .await?;
-            }
-            intent = self.move_to(&intent, IntentState::Sent, None, None).await?;
-            match self.door().write(&work).await? {
-                Sent::Held(why, wait) => {
-                    self.move_to(&intent, IntentState::Ready, None, Some(&why))
-                        .await?;
-                    return Err(OrdersError::Paused {
-                        plan: self.lease.plan,
-                        why,
-                        wait,
-                    });
-                }
-                Sent::Refused(why) => {
-                    self.move_to(&intent, IntentState::Refused, None, Some(&why))
-                        .await?;
-                    return Ok(false);
-                }
-                Sent::Taken(_) | Sent::Unknown(_) => {
-                    intent = self
-                        .move_to(&intent, IntentState::InDoubt, None, None)
-                        .await?;
-                }
-            }
-        }
-        Ok(false)
-    }
-
     /// Reads the touched records again. `false`: a step was answered and not carried out, and is ready again.
     async fn refresh(
         &mut self,
@@ -639,7 +468,11 @@ impl Run<'_> {
         Ok(whole)
     }
 
-    fn setting<'s>(&'s self, doc: &'s ShipmentDoc, effective: &'s Effective) -> Setting<'s> {
+    pub(super) fn setting<'s>(
+        &'s self,
+        doc: &'s ShipmentDoc,
+        effective: &'s Effective,
+    ) -> Setting<'s> {
         Setting {
             doc,
             effective,
@@ -649,7 +482,7 @@ impl Run<'_> {
         }
     }
 
-    fn mark(&self, doc: &ShipmentDoc, number: i32, kind: &str) -> String {
+    pub(super) fn mark(&self, doc: &ShipmentDoc, number: i32, kind: &str) -> String {
         mark(
             &self.lease.instance,
             doc,
@@ -659,7 +492,7 @@ impl Run<'_> {
         )
     }
 
-    async fn open(
+    pub(super) async fn open(
         &self,
         doc: &ShipmentDoc,
         number: i32,
@@ -680,7 +513,7 @@ impl Run<'_> {
         })
     }
 
-    async fn move_to(
+    pub(super) async fn move_to(
         &self,
         intent: &Intent,
         to: IntentState,
@@ -735,55 +568,5 @@ impl Read {
             is_open: self.is_open,
             now: today(),
         }
-    }
-}
-
-/// Everything whose stock a shipment touches: SKU and product.
-fn products(doc: &ShipmentDoc) -> BTreeSet<(String, String)> {
-    let takes = doc
-        .takes
-        .iter()
-        .map(|take| (take.facts.sku.clone(), take.facts.product.clone()));
-    let kits = doc
-        .kits
-        .iter()
-        .map(|kit| (kit.sku.clone(), kit.product.clone()));
-    takes.chain(kits).collect()
-}
-
-/// What a step is written to: the fulfilment, or the assembly.
-fn target(doc: &ShipmentDoc, step: Step, outcomes: &BTreeMap<i32, Value>) -> String {
-    let wanted = match step {
-        Step::Complete(nth) => Step::Assemble(nth),
-        _ => Step::Task,
-    };
-    let at = doc
-        .steps
-        .iter()
-        .position(|step| *step == wanted)
-        .and_then(|at| i32::try_from(at + 1).ok());
-    let outcome = at.and_then(|at| outcomes.get(&at));
-    outcome
-        .and_then(|outcome| outcome["TaskID"].as_str())
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// What an answer shows of its write; `None` when it does not show it.
-fn answered(step: Step, answer: &Value) -> Option<Value> {
-    let has = |status: &str| answer["Status"] == status;
-    match step {
-        Step::Task => {
-            let sale: Sale = serde_json::from_value(answer.clone()).ok()?;
-            open_task(&sale).map(task_of)
-        }
-        Step::Assemble(_) => {
-            let task = answer["TaskID"].as_str().filter(|task| !task.is_empty())?;
-            has("AUTHORISED").then(|| json!({ "TaskID": task }))
-        }
-        Step::Complete(_) => has("COMPLETED").then(|| json!({})),
-        // The answer lists the sale's invoices, and ours is looked for in the sale itself.
-        Step::Invoice => Some(json!({})),
-        _ => has("AUTHORISED").then(|| json!({})),
     }
 }

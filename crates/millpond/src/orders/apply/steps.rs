@@ -1,0 +1,61 @@
+//! What a step is about: the stock it touches, what it is written to, and what its answer shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::orders::{
+    cin7::Sale,
+    documents::{ShipmentDoc, Step},
+    upstream::{open_task, task_of},
+};
+
+/// Everything whose stock a shipment touches: SKU and product.
+pub(super) fn products(doc: &ShipmentDoc) -> BTreeSet<(String, String)> {
+    let takes = doc
+        .takes
+        .iter()
+        .map(|take| (take.facts.sku.clone(), take.facts.product.clone()));
+    let kits = doc
+        .kits
+        .iter()
+        .map(|kit| (kit.sku.clone(), kit.product.clone()));
+    takes.chain(kits).collect()
+}
+
+/// What a step is written to: the fulfilment, or the assembly.
+pub(super) fn target(doc: &ShipmentDoc, step: Step, outcomes: &BTreeMap<i32, Value>) -> String {
+    let wanted = match step {
+        Step::Complete(nth) => Step::Assemble(nth),
+        _ => Step::Task,
+    };
+    let at = doc
+        .steps
+        .iter()
+        .position(|step| *step == wanted)
+        .and_then(|at| i32::try_from(at + 1).ok());
+    let outcome = at.and_then(|at| outcomes.get(&at));
+    outcome
+        .and_then(|outcome| outcome["TaskID"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// What an answer shows of its write; `None` when it does not show it.
+pub(super) fn answered(step: Step, answer: &Value) -> Option<Value> {
+    let has = |status: &str| answer["Status"] == status;
+    match step {
+        Step::Task => {
+            let sale: Sale = serde_json::from_value(answer.clone()).ok()?;
+            open_task(&sale).map(task_of)
+        }
+        Step::Assemble(_) => {
+            let task = answer["TaskID"].as_str().filter(|task| !task.is_empty())?;
+            has("AUTHORISED").then(|| json!({ "TaskID": task }))
+        }
+        Step::Complete(_) => has("COMPLETED").then(|| json!({})),
+        // The answer lists the sale's invoices, and ours is looked for in the sale itself.
+        Step::Invoice => Some(json!({})),
+        _ => has("AUTHORISED").then(|| json!({})),
+    }
+}
