@@ -13,6 +13,7 @@ use crate::outbox::Outbox;
 use crate::remote::{OnPush, OptionsError, RedisOptions, Remote};
 use crate::scope::Scope;
 use crate::stats::Counters;
+use crate::tail::Tail;
 use crate::value::Cacheable;
 
 /// Registers families and opens the cache.
@@ -44,7 +45,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Replays what `outbox` holds whenever the shared store was away.
+    /// Applies what `outbox` holds: at [`Cache::catch_up`], and whenever the shared store was away.
     pub fn outbox(mut self, outbox: Arc<dyn Outbox>) -> Self {
         self.outbox = Some(outbox);
         self
@@ -92,7 +93,7 @@ impl CacheBuilder {
         self.open(None, None, None)
     }
 
-    /// A cache in this process alone. Other processes' invalidations do not reach it.
+    /// A cache in this process alone. Other processes' invalidations reach it through the outbox only.
     pub fn memory(self, memory: MemoryOptions) -> Cache {
         let near = Arc::new(Memory::new(memory));
         self.open(Some(near), None, None)
@@ -152,6 +153,10 @@ impl CacheBuilder {
         flights: Arc<Flights>,
     ) -> Cache {
         let schema = self.schema();
+        let tail = match &self.outbox {
+            Some(outbox) if redis.is_none() && near.is_some() => Some(Tail::new(outbox.clone())),
+            _ => None,
+        };
         let remote =
             redis.map(|redis| Remote::new(redis, schema.clone(), self.outbox.clone(), on_push));
         let inner = Inner {
@@ -159,6 +164,7 @@ impl CacheBuilder {
             families: self.families,
             near,
             remote,
+            tail,
             flights,
             clock: self.clock,
         };

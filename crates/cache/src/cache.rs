@@ -16,6 +16,7 @@ use crate::memory::Memory;
 use crate::remote::{Got, Patience, Remote};
 use crate::scope::Scope;
 use crate::stats::{Counters, count};
+use crate::tail::Tail;
 use crate::value::Cacheable;
 use crate::{fill, route};
 
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub families: Vec<Registered>,
     pub near: Option<Arc<Memory>>,
     pub remote: Option<Arc<Remote>>,
+    /// What a cache without a shared store has heard of the outbox.
+    pub tail: Option<Tail>,
     pub flights: Arc<Flights>,
     pub clock: Arc<dyn Clock>,
 }
@@ -243,17 +246,19 @@ impl Cache {
         }
     }
 
-    /// Applies invalidations that other processes committed since the last call. To be called when the
-    /// primary database notifies, and every few seconds; does nothing without an outbox.
+    /// Applies invalidations that other processes committed since the last call. To be called a few times
+    /// a second; does nothing without an outbox. A cache in this process alone forgets everything on the
+    /// first call, for it cannot tell what it missed.
     ///
     /// # Errors
     ///
     /// When the primary database or the shared store could not be asked; calling again goes on from
     /// the same place.
     pub async fn catch_up(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        match &self.inner.remote {
-            Some(remote) => remote.catch_up().await,
-            None => Ok(()),
+        match (&self.inner.remote, &self.inner.tail) {
+            (Some(remote), _) => remote.catch_up().await,
+            (None, Some(tail)) => tail.catch_up(&self.inner).await,
+            (None, None) => Ok(()),
         }
     }
 
@@ -460,6 +465,17 @@ impl Inner {
         self.flights.ground(key, || {
             if let Some(near) = &self.near {
                 near.remove(&key.text, key.hash);
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// Drops all of this process's copies and flights.
+    pub fn forget_all(&self) {
+        self.flights.ground_all(|| {
+            if let Some(near) = &self.near {
+                near.clear();
             }
         });
     }

@@ -57,6 +57,20 @@ pub enum Presence {
     Unknown,
 }
 
+/// Whether a fresh value is kept under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Existence {
+    /// It is.
+    Present,
+    /// It is not: a read would load it.
+    Missing,
+    /// The store is away or off, so nobody can tell. Not the same as missing.
+    CannotAsk,
+}
+
+/// Keys asked for in one round trip.
+const KEYS_PER_ROUND: usize = 10_000;
+
 /// What is known about one key.
 #[derive(Debug, Clone)]
 pub struct Explanation {
@@ -166,6 +180,41 @@ impl Cache {
                 .map_or(Presence::Missing, |(window, bytes)| held(window, bytes)),
             (None, None) => Presence::Unknown,
         }
+    }
+
+    /// Which of `keys` have a fresh value, in their order. Asks the shared store in one round trip per
+    /// 10,000 keys, and for nothing but the entries' ages; never asks a loader. A sweep uses it to see
+    /// what ran out, and must not take [`Existence::CannotAsk`] for missing.
+    pub async fn missing(&self, keys: &[PhysicalKey]) -> Vec<Existence> {
+        let inner = &self.inner;
+        let moment = inner.moment();
+        let now = moment.now.as_millisecond();
+        let exists = |window: Option<crate::life::Window>| match window {
+            Some(window) if window.expires_at > now && window.is_plausible(moment.now) => {
+                Existence::Present
+            }
+            _ => Existence::Missing,
+        };
+        let Some(remote) = &inner.remote else {
+            let Some(near) = &inner.near else {
+                return vec![Existence::CannotAsk; keys.len()];
+            };
+            let windows = keys
+                .iter()
+                .map(|key| near.window(key).map(|(window, _)| window));
+            return windows.map(exists).collect();
+        };
+        let mut answers = Vec::with_capacity(keys.len());
+        for round in keys.chunks(KEYS_PER_ROUND) {
+            let names: Vec<&str> = round.iter().map(PhysicalKey::as_str).collect();
+            match remote.headers(&names).await {
+                Ok(headers) => {
+                    answers.extend(headers.iter().map(|header| exists(entry::peek(header))));
+                }
+                Err(_) => answers.resize(answers.len() + round.len(), Existence::CannotAsk),
+            }
+        }
+        answers
     }
 
     /// What is known about one key.

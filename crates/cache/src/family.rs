@@ -162,6 +162,13 @@ impl<S, K: ?Sized, V> fmt::Debug for Family<S, K, V> {
 }
 
 impl<S: Scope, K: KeyParts + ?Sized, V: Cacheable> Family<S, K, V> {
+    /// The name of a key in every build: its owner and its logical name, `i=au:opp:notes:42`. What an
+    /// [`Outbox`](crate::Outbox) hands in.
+    pub fn unversioned(&self, owner: S::Owner<'_>, parts: &K) -> String {
+        let key = self.key("", &owner, parts);
+        key.name.text[1..].to_owned()
+    }
+
     pub(crate) fn key(&self, schema: &str, owner: &S::Owner<'_>, parts: &K) -> Key<V> {
         let mut text = String::with_capacity(96);
         text.push_str(schema);

@@ -145,6 +145,16 @@ impl Flights {
         drop_copy();
     }
 
+    /// Forgets all flights, as [`Flights::ground`] does one.
+    pub fn ground_all(&self, drop_copies: impl FnOnce()) {
+        let mut shards: Vec<_> = (0..SHARDS as u64).map(|shard| self.shard(shard)).collect();
+        for epoch in &self.epochs {
+            epoch.fetch_add(1, SeqCst);
+        }
+        shards.iter_mut().for_each(|shard| shard.clear());
+        drop_copies();
+    }
+
     /// Drops this process's copy of a key that changed in the shared store. A flight goes on: whether
     /// it may keep its result, the lease decides.
     pub fn expire_copy(&self, hash: u64, drop_copy: impl FnOnce()) {

@@ -220,6 +220,17 @@ impl PhysicalKey {
         &self.text
     }
 
+    /// A key of which only the name in the store is known.
+    pub(crate) fn nameless(text: String) -> Self {
+        Self::new(text, 0, 0, u32::MAX as usize)
+    }
+
+    /// The name without the build: `i=au:opp:notes:42`.
+    pub fn unversioned(&self) -> &str {
+        let from = usize::from(self.schema_len) + 1;
+        self.text.get(from..).unwrap_or_default()
+    }
+
     /// Whether the key is too long to be stored; its reads always load.
     pub(crate) fn is_too_long(&self) -> bool {
         self.text.len() > KEY_BYTES_MAX

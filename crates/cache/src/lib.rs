@@ -53,6 +53,7 @@ mod remote;
 mod route;
 mod scope;
 mod stats;
+mod tail;
 mod value;
 
 #[doc(hidden)]
@@ -63,17 +64,18 @@ pub use builder::CacheBuilder;
 pub use cache::{Cache, Invalidated, NEAR_TRUST};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, HIT_RATIO_MIN, READS_MIN, REQUESTS_MIN, examine_family, examine_route};
-pub use explain::{Explanation, Health, Presence, SharedHealth};
+pub use explain::{Existence, Explanation, Health, Presence, SharedHealth};
 pub use family::{
     Family, FamilyError, FamilyInfo, FamilySpec, LOAD_MAX, SizeClass, VALUE_BYTES_MAX,
 };
 pub use key::{KEY_BYTES_MAX, Key, KeyPart, KeyParts, PhysicalKey, split_physical};
 pub use life::{LIFE_MAX, Life, SKEW_MAX, Ttl};
 pub use memory::{ENTRY_OVERHEAD_BYTES, MEMORY_BYTES_MIN, MemoryOptions};
-pub use outbox::{Committed, Outbox};
+pub use outbox::{BadPosition, Committed, Outbox, Position};
 pub use remote::{CACHE_WAIT_MAX, OptionsError, PENDING_MAX, PROBE_EVERY, RedisOptions};
 pub use route::{RouteEvidence, Routes, watch};
 pub use scope::{Everyone, Instance, PerInstance, PerTenant, PerUser, Scope, Tenant, User};
+pub use stats::FamilyStats;
 pub use value::{Body, Cacheable, CodecError};
 #[doc(hidden)]
 pub use value::{json_from_bytes, json_to_bytes};

@@ -1,13 +1,51 @@
-//! Invalidations that commit with the write they belong to, so that a cache that was away hears of them.
+//! Invalidations that commit with the write they belong to, so that every process hears of them, also one
+//! whose cache was away.
+
+use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
+
+/// A place in the order of commits: the transaction, then the entry within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// The transaction's number.
+    pub tx: u64,
+    /// The entry's number within it; never below 0.
+    pub seq: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.tx, self.seq)
+    }
+}
+
+/// A text that is no [`Position`].
+#[derive(Debug, thiserror::Error)]
+#[error("the text is no position in the outbox")]
+pub struct BadPosition;
+
+impl FromStr for Position {
+    type Err = BadPosition;
+
+    fn from_str(text: &str) -> Result<Self, BadPosition> {
+        let (tx, seq) = text.split_once('-').ok_or(BadPosition)?;
+        Ok(Self {
+            tx: tx.parse().map_err(|_| BadPosition)?,
+            seq: seq.parse().map_err(|_| BadPosition)?,
+        })
+    }
+}
 
 /// One committed invalidation.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// Its place in the order of commits; grows.
-    pub position: i64,
-    /// The physical keys to forget: [`PhysicalKey::as_str`](crate::PhysicalKey::as_str) of this build.
+    /// Its place in the order of commits.
+    pub position: Position,
+    /// Whether no entry before it can still commit. One that is not settled is applied, and read again
+    /// until it is.
+    pub settled: bool,
+    /// What to forget, as [`Family::unversioned`](crate::Family::unversioned) names it.
     pub keys: Vec<String>,
 }
 
@@ -17,21 +55,22 @@ pub struct Committed {
 /// an old dump therefore brings its old position along, and everything since is applied again.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Up to `limit` invalidations after `position`, oldest first, none missing that committed before.
+    /// Up to `limit` invalidations after `position`, in order. Settled ones come first, none of them
+    /// missing; then those that are visible already although an earlier one may still commit.
     ///
     /// # Errors
     ///
     /// When the primary database cannot be read; the cache then stays away.
     async fn after(
         &self,
-        position: i64,
+        position: Position,
         limit: usize,
     ) -> Result<Vec<Committed>, Box<dyn std::error::Error + Send + Sync>>;
 
-    /// The position of the newest invalidation; 0 when there is none.
+    /// The position of the newest settled invalidation; the default when there is none.
     ///
     /// # Errors
     ///
     /// When the primary database cannot be read.
-    async fn newest(&self) -> Result<i64, Box<dyn std::error::Error + Send + Sync>>;
+    async fn newest(&self) -> Result<Position, Box<dyn std::error::Error + Send + Sync>>;
 }

@@ -19,7 +19,8 @@ pub(crate) use link::{Acquired, Got, OnPush, Release};
 use link::{Link, within};
 pub use options::{CACHE_WAIT_MAX, OptionsError, PROBE_EVERY, RedisOptions};
 
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Position};
+use crate::tail::Ahead;
 
 /// Invalidations that may wait for the store to come back. Past it, the whole build's keys are removed
 /// when it does.
@@ -52,7 +53,9 @@ struct Shared {
     pending: BTreeSet<String>,
     overflowed: bool,
     recent: VecDeque<String>,
-    cursor: Option<i64>,
+    cursor: Option<Position>,
+    /// Entries of the outbox that were applied before they were settled.
+    ahead: Ahead,
     generations: u64,
     probing: bool,
 }
@@ -174,6 +177,11 @@ impl Remote {
             |link| async move { link.get(key).await },
         )
         .await
+    }
+
+    pub async fn headers(&self, keys: &[&str]) -> Result<Vec<Bytes>, Away> {
+        let work = |link: Arc<Link>| async move { link.headers(keys).await };
+        self.over(&mut self.patience(), None, work).await
     }
 
     pub async fn acquire(

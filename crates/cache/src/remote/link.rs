@@ -10,6 +10,8 @@ use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, PushInfo, RedisError, Script, Value, cmd};
 
 use super::options::RedisOptions;
+use crate::entry::HEADER_BYTES;
+use crate::outbox::Position;
 
 /// Commands that may wait for their turn on the one connection.
 const QUEUE_MAX: usize = 4096;
@@ -80,9 +82,14 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| {
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local known = tonumber(redis.call('GET', KEYS[1]) or '-1')
-        local at = math.max(known, tonumber(ARGV[1]))
-        redis.call('SET', KEYS[1], string.format('%.0f', at), 'PX', ARGV[2])
+        local known = redis.call('GET', KEYS[1]) or ''
+        local tx, seq = string.match(known, '^(%d+)-(%d+)$')
+        local to, at = tonumber(ARGV[1]), tonumber(ARGV[2])
+        if tx and (tonumber(tx) > to or (tonumber(tx) == to and tonumber(seq) > at)) then
+            redis.call('PEXPIRE', KEYS[1], ARGV[3])
+            return 0
+        end
+        redis.call('SET', KEYS[1], ARGV[1] .. '-' .. ARGV[2], 'PX', ARGV[3])
         return 1",
     )
 });
@@ -215,6 +222,42 @@ impl Link {
         }
     }
 
+    /// The headers of what lies under `keys`, in their order: one round trip, or one per key and all at
+    /// once in a cluster. What is missing or no text has an empty one.
+    pub async fn headers(&self, keys: &[&str]) -> Result<Vec<Bytes>, RedisError> {
+        let ask = |key: &str| {
+            let mut command = cmd("GETRANGE");
+            command.arg(key).arg(0).arg(HEADER_BYTES - 1);
+            command
+        };
+        let answers: Vec<Result<Value, RedisError>> = match self.connection.clone() {
+            Connection::Single(mut connection) => {
+                let mut pipe = redis::pipe();
+                for key in keys {
+                    pipe.add_command(ask(key));
+                }
+                pipe.ignore_errors().query_async(&mut connection).await?
+            }
+            Connection::Cluster(connection) => {
+                let each = keys.iter().map(|key| {
+                    let mut connection = connection.clone();
+                    async move { ask(key).query_async(&mut connection).await }
+                });
+                futures::future::join_all(each).await
+            }
+        };
+        if answers.len() != keys.len() {
+            return Err(unexpected("GETRANGE"));
+        }
+        let header = |answer| match answer {
+            Ok(Value::BulkString(bytes)) => Ok(Bytes::from(bytes)),
+            Ok(_) => Err(unexpected("GETRANGE")),
+            Err(error) if RedisError::code(&error) == Some("WRONGTYPE") => Ok(Bytes::new()),
+            Err(error) => Err(error),
+        };
+        answers.into_iter().map(header).collect()
+    }
+
     pub async fn acquire(
         &self,
         key: &str,
@@ -336,13 +379,15 @@ impl Link {
         }
     }
 
-    pub async fn cursor(&self, key: &str) -> Result<Option<i64>, RedisError> {
-        self.ask(cmd("GET").arg(key)).await
+    /// Up to where the store has seen the outbox; `None` when it does not say.
+    pub async fn cursor(&self, key: &str) -> Result<Option<Position>, RedisError> {
+        let known: Option<String> = self.ask(cmd("GET").arg(key)).await?;
+        Ok(known.and_then(|text| text.parse().ok()))
     }
 
-    pub async fn advance(&self, key: &str, to: i64, life: Duration) -> Result<(), RedisError> {
+    pub async fn advance(&self, key: &str, to: Position, life: Duration) -> Result<(), RedisError> {
         let mut call = ADVANCE.key(key);
-        call.arg(to).arg(px(life));
+        call.arg(to.tx).arg(to.seq).arg(px(life));
         over!(self, connection => call.invoke_async::<Value>(&mut connection).await.map(drop))
     }
 }

@@ -8,9 +8,12 @@ use std::time::Duration;
 use super::link::{Link, within};
 use super::{RECENT_MAX, Remote};
 use crate::life::LIFE_MAX;
+use crate::outbox::Position;
 
 /// Invalidations read from the outbox at once.
 const PAGE: usize = 500;
+/// Invalidations repeated after an outage; past it the build's keys are removed, which is quicker.
+const REPLAY_MAX: usize = 100_000;
 /// How often a tracked connection proves alive; unproven for three times that, local copies rest.
 const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// Longest a reconnect may spend on removing a build's keys.
@@ -97,63 +100,101 @@ impl Remote {
         let Some(outbox) = &self.outbox else {
             return Ok(());
         };
-        let cursor_key = self.cursor_key();
         let patience = self.options.wait_max;
-        let theirs = within(patience, link.cursor(&cursor_key)).await?;
-        let ours = self.shared().cursor;
-        let from = match (theirs, ours) {
-            (Some(theirs), Some(ours)) => theirs.min(ours),
-            (Some(known), None) | (None, Some(known)) => known,
-            (None, None) => {
-                // Nobody knows what this store has seen; whatever it holds of our build is too old.
-                let newest = outbox.newest().await?;
-                within(SWEEP_MAX, link.sweep(&format!("{}:", self.schema))).await?;
-                newest
-            }
+        let theirs = within(patience, link.cursor(&self.cursor_key())).await?;
+        let ours = {
+            let mut shared = self.shared();
+            // What was applied to the store as it was may be undone in the store as it is.
+            shared.ahead.clear();
+            shared.cursor
         };
-        self.apply(link, from).await
+        let known = match (theirs, ours) {
+            (Some(theirs), Some(ours)) => Some(theirs.min(ours)),
+            (known, None) | (None, known) => known,
+        };
+        if let Some(known) = known
+            && self.apply(link, known, REPLAY_MAX).await?
+        {
+            return Ok(());
+        }
+        // Nobody knows what this store has seen, or it is too much to repeat; whatever it holds of our
+        // build is too old.
+        let newest = outbox.newest().await?;
+        within(SWEEP_MAX, link.sweep(&format!("{}:", self.schema))).await?;
+        self.advance(link, newest).await?;
+        self.apply(link, newest, usize::MAX).await.map(drop)
     }
 
-    /// Applies committed invalidations after `from`, moving both cursors along.
-    async fn apply(&self, link: &Link, mut from: i64) -> Result<(), BoxError> {
+    /// Applies committed invalidations after `from`, moving both cursors along. Answers false when there
+    /// are more than `limit`.
+    async fn apply(&self, link: &Link, from: Position, limit: usize) -> Result<bool, BoxError> {
         let Some(outbox) = &self.outbox else {
-            return Ok(());
+            return Ok(true);
         };
-        let patience = self.options.wait_max;
+        let (mut scanned, mut count) = (from, 0);
         loop {
-            let page = outbox.after(from, PAGE).await?;
+            let page = outbox.after(scanned, PAGE).await?;
+            count += page.len();
+            if count > limit {
+                return Ok(false);
+            }
             let full = page.len() >= PAGE;
             if let Some(last) = page.last() {
-                from = last.position;
+                scanned = last.position;
             }
-            let keys: Vec<String> = page
-                .into_iter()
-                .flat_map(|committed| committed.keys)
-                .collect();
-            link.delete(&keys, patience).await?;
+            let settled = page.iter().rev().find(|entry| entry.settled);
+            let settled = settled.map(|entry| entry.position);
+            let keys: Vec<String> = {
+                let ahead = &mut self.shared().ahead;
+                let news = page.into_iter().filter(|entry| ahead.is_news(entry));
+                let names = news.flat_map(|entry| entry.keys);
+                names
+                    .map(|name| format!("{}:{name}", self.schema))
+                    .collect()
+            };
+            link.delete(&keys, self.options.wait_max).await?;
             if let Some(forget) = &self.tracking {
                 keys.iter().for_each(|key| forget(Some(key)));
             }
             self.replayed.fetch_add(keys.len() as u64, Relaxed);
-            within(
-                patience,
-                link.advance(&self.cursor_key(), from, LIFE_MAX * 2),
-            )
-            .await?;
-            self.shared().cursor = Some(from);
+            if let Some(to) = settled {
+                self.advance(link, to).await?;
+            } else if self.shared().cursor.is_none() {
+                self.advance(link, from).await?;
+            }
             if !full {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
 
+    /// Notes here and in the store that everything up to `to` was applied.
+    async fn advance(&self, link: &Link, to: Position) -> Result<(), BoxError> {
+        let key = self.cursor_key();
+        within(self.options.wait_max, link.advance(&key, to, LIFE_MAX * 2)).await?;
+        let mut shared = self.shared();
+        shared.cursor = Some(to);
+        shared.ahead.settle(to);
+        Ok(())
+    }
+
     /// Applies what was committed since this process last looked. Called when the primary database says
-    /// that something was, and now and then.
+    /// that something was, and now and then. Sends nothing when there is nothing.
     pub async fn catch_up(&self) -> Result<(), BoxError> {
         let (Some(link), Some(from)) = (self.link(), self.shared().cursor) else {
             return Ok(());
         };
-        self.apply(&link, from).await
+        let applied = self.apply(&link, from, usize::MAX).await;
+        match applied {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // A store that cannot be told what to forget must not be read from.
+                if let Some(lost) = error.downcast_ref::<redis::RedisError>() {
+                    self.lose(link.generation, lost, None);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Proves the tracked connection alive, for as long as it is the current one.

@@ -31,6 +31,8 @@ pub struct Netbox {
     weather: watch::Sender<Weather>,
     /// Bytes that the cache sent, whatever became of them.
     sent: Arc<AtomicU64>,
+    /// How often the cache spoke after the store had: the round trips.
+    rounds: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
@@ -40,7 +42,8 @@ impl Netbox {
         let address = listener.local_addr().unwrap().to_string();
         let (weather, watching) = watch::channel(Weather::Fair);
         let sent = Arc::new(AtomicU64::new(0));
-        let counting = sent.clone();
+        let rounds = Arc::new(AtomicU64::new(0));
+        let counting = (sent.clone(), rounds.clone());
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
@@ -56,6 +59,7 @@ impl Netbox {
             address,
             weather,
             sent,
+            rounds,
             task: task.abort_handle(),
         }
     }
@@ -71,6 +75,10 @@ impl Netbox {
     pub fn sent(&self) -> u64 {
         self.sent.load(SeqCst)
     }
+
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(SeqCst)
+    }
 }
 
 impl Drop for Netbox {
@@ -83,7 +91,7 @@ async fn carry(
     mut client: TcpStream,
     socket: PathBuf,
     mut weather: watch::Receiver<Weather>,
-    sent: Arc<AtomicU64>,
+    (sent, rounds): (Arc<AtomicU64>, Arc<AtomicU64>),
 ) {
     if *weather.borrow() == Weather::Refuse {
         return;
@@ -92,7 +100,7 @@ async fn carry(
         return;
     };
     let (mut up, mut down) = ([0; 16384], [0; 16384]);
-    let mut passed = 0;
+    let (mut passed, mut listening) = (0, true);
     loop {
         // The borrow of a watch must not live across an await.
         tokio::select! {
@@ -104,6 +112,9 @@ async fn carry(
             read = client.read(&mut up) => {
                 let Ok(length @ 1..) = read else { return };
                 sent.fetch_add(length as u64, SeqCst);
+                if std::mem::take(&mut listening) {
+                    rounds.fetch_add(1, SeqCst);
+                }
                 let now = weather.borrow().clone();
                 match now {
                     Weather::BlackHole | Weather::Refuse => {}
@@ -128,6 +139,7 @@ async fn carry(
                     _ => length,
                 };
                 passed += length as u64;
+                listening = true;
                 if client.write_all(&down[..length]).await.is_err() { return }
             }
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache::{Cache, CacheBuilder, Committed, Instance, Invalidated, Key, Outbox};
+use cache::{Cache, CacheBuilder, Committed, Instance, Invalidated, Key, Outbox, Position};
 use jiff::Timestamp;
 
 use crate::kit::{self, Families, Note, Source, text, until};
@@ -20,9 +20,16 @@ struct Database {
 impl Database {
     fn commit(&self, keys: &[&Key<Note>]) {
         let mut committed = self.committed.lock().unwrap();
-        let position = committed.len() as i64 + 1;
-        let keys = keys.iter().map(|key| key.physical().to_owned()).collect();
-        committed.push(Committed { position, keys });
+        let position = Position {
+            tx: committed.len() as u64 + 1,
+            seq: 7,
+        };
+        let keys = keys.iter().map(|key| key.name().unversioned().to_owned());
+        committed.push(Committed {
+            position,
+            settled: true,
+            keys: keys.collect(),
+        });
     }
 }
 
@@ -30,7 +37,7 @@ impl Database {
 impl Outbox for Database {
     async fn after(
         &self,
-        position: i64,
+        position: Position,
         limit: usize,
     ) -> Result<Vec<Committed>, Box<dyn std::error::Error + Send + Sync>> {
         let committed = self.committed.lock().unwrap();
@@ -38,8 +45,10 @@ impl Outbox for Database {
         Ok(newer.take(limit).cloned().collect())
     }
 
-    async fn newest(&self) -> Result<i64, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.committed.lock().unwrap().len() as i64)
+    async fn newest(&self) -> Result<Position, Box<dyn std::error::Error + Send + Sync>> {
+        let committed = self.committed.lock().unwrap();
+        let settled = committed.iter().rev().find(|entry| entry.settled);
+        Ok(settled.map_or_else(Position::default, |entry| entry.position))
     }
 }
 
@@ -213,4 +222,128 @@ async fn an_invalidation_goes_on_when_its_caller_gives_up() {
         .await
         .unwrap();
     assert_eq!(read(&other, &theirs, 1, "new").await, "new");
+}
+
+/// Commits an invalidation that something earlier may still overtake.
+fn commit_unsettled(database: &Database, tx: u64, key: &Key<Note>) {
+    let keys = vec![key.name().unversioned().to_owned()];
+    let position = Position { tx, seq: 1 };
+    let settled = false;
+    database.committed.lock().unwrap().push(Committed {
+        position,
+        settled,
+        keys,
+    });
+}
+
+#[tokio::test]
+async fn a_cache_in_one_process_hears_of_other_processes_by_catching_up() {
+    let database = Database::default();
+    let mut builder = CacheBuilder::new("1").outbox(Arc::new(database.clone()));
+    let families = kit::families(&mut builder);
+    let cache = builder.memory(cache::MemoryOptions::default());
+    read(&cache, &families, 1, "unheard of").await;
+    cache.catch_up().await.unwrap();
+    assert_eq!(
+        read(&cache, &families, 1, "old").await,
+        "old",
+        "what came before the first look is not trusted"
+    );
+    read(&cache, &families, 2, "old").await;
+    let key = cache.key(&families.notes, Instance("au"), &1);
+    database.commit(&[&key]);
+    cache.catch_up().await.unwrap();
+    assert_eq!(read(&cache, &families, 1, "new").await, "new");
+    assert_eq!(read(&cache, &families, 2, "new").await, "old");
+    cache.catch_up().await.unwrap();
+    assert_eq!(read(&cache, &families, 1, "newer").await, "new");
+}
+
+#[tokio::test]
+async fn an_invalidation_is_applied_as_soon_as_it_is_visible_and_once() {
+    let server = Server::start().await;
+    for shared in [true, false] {
+        let database = Database::default();
+        let mut builder = CacheBuilder::new("1").outbox(Arc::new(database.clone()));
+        let families = kit::families(&mut builder);
+        let cache = if shared {
+            builder.redis(kit::options(&server.url())).await
+        } else {
+            builder.memory(cache::MemoryOptions::default())
+        };
+        cache.catch_up().await.unwrap();
+        let key = |id: u64| cache.key(&families.notes, Instance("au"), &id);
+        for id in 1..=3 {
+            read(&cache, &families, id, "old").await;
+        }
+        commit_unsettled(&database, 50, &key(1));
+        cache.catch_up().await.unwrap();
+        assert_eq!(read(&cache, &families, 1, "new").await, "new", "{shared}");
+        cache.catch_up().await.unwrap();
+        assert_eq!(read(&cache, &families, 1, "newer").await, "new", "once");
+        // The transaction that had begun before commits at last.
+        commit_unsettled(&database, 40, &key(2));
+        let mut all = std::mem::take(&mut *database.committed.lock().unwrap());
+        all.iter_mut().for_each(|entry| entry.settled = true);
+        all.sort_by_key(|entry| entry.position);
+        *database.committed.lock().unwrap() = all;
+        cache.catch_up().await.unwrap();
+        assert_eq!(read(&cache, &families, 2, "new").await, "new", "{shared}");
+        assert_eq!(read(&cache, &families, 1, "newest").await, "new", "once");
+        assert_eq!(read(&cache, &families, 3, "new").await, "old", "{shared}");
+    }
+}
+
+#[tokio::test]
+async fn b52_one_round_trip_tells_which_keys_have_a_fresh_value() {
+    use cache::Existence::{CannotAsk, Missing, Present};
+    let server = Server::start().await;
+    let net = Netbox::before(server.socket()).await;
+    let (cache, families) = process(&net.url(), None).await;
+    let keys: Vec<_> = (0..5000)
+        .map(|id| {
+            let key = cache.key(&families.notes, Instance("au"), &id);
+            key.name().clone()
+        })
+        .collect();
+    for id in [0, 7, 4999] {
+        read(&cache, &families, id, "there").await;
+    }
+    let _: i64 = server.run(&["RPUSH", keys[8].as_str(), "no text"]).await;
+    let _: String = server.run(&["SET", keys[9].as_str(), "no entry"]).await;
+    let before = net.rounds();
+    cache.missing(&keys[..100]).await;
+    assert_eq!(net.rounds() - before, 1, "round trips of few keys");
+    let (before, sent) = (net.rounds(), net.sent());
+    let exists = cache.missing(&keys).await;
+    // The store begins to answer before it has heard all; the network hands on 16 KB at once.
+    let chunks = (net.sent() - sent) / 16_384 + 1;
+    let rounds = net.rounds() - before;
+    assert!(rounds <= chunks, "{rounds} round trips, {chunks} chunks");
+    for (id, exists) in exists.iter().enumerate() {
+        let expected = if [0, 7, 4999].contains(&id) {
+            Present
+        } else {
+            Missing
+        };
+        assert_eq!(*exists, expected, "{id}");
+    }
+    net.set(Weather::Refuse);
+    let exists = cache.missing(&keys).await;
+    assert!(exists.iter().all(|exists| *exists == CannotAsk));
+
+    let mut builder = CacheBuilder::new("1");
+    let families = kit::families(&mut builder);
+    let memory = builder.memory(cache::MemoryOptions::default());
+    read(&memory, &families, 7, "there").await;
+    let keys: Vec<_> = (6..8)
+        .map(|id| {
+            let key = memory.key(&families.notes, Instance("au"), &id);
+            key.name().clone()
+        })
+        .collect();
+    assert_eq!(memory.missing(&keys).await, [Missing, Present]);
+    let mut builder = CacheBuilder::new("1");
+    kit::families(&mut builder);
+    assert_eq!(builder.off().missing(&keys).await, [CannotAsk; 2]);
 }
