@@ -69,11 +69,13 @@ macro_rules! cacheable {
         impl $crate::Cacheable for $type {
             const SHAPE: u32 = $shape;
 
-            fn to_bytes(&self) -> Result<$crate::Bytes, $crate::CodecError> {
+            fn to_bytes(&self) -> ::std::result::Result<$crate::Bytes, $crate::CodecError> {
                 $crate::json_to_bytes(self)
             }
 
-            fn from_bytes(bytes: $crate::Bytes) -> Result<Self, $crate::CodecError> {
+            fn from_bytes(
+                bytes: $crate::Bytes,
+            ) -> ::std::result::Result<Self, $crate::CodecError> {
                 $crate::json_from_bytes(&bytes)
             }
         }

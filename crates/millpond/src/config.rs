@@ -3,6 +3,7 @@
 //! One struct per table, with its defaults. `docs/config.md` and `millpond.example.toml` are printed from these
 //! structs and their comments.
 
+mod cache;
 mod check;
 mod chores;
 mod database;
@@ -19,6 +20,7 @@ mod server;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use cache::{CacheConfig, CacheStore};
 pub(crate) use check::is_hours;
 pub use chores::{SweepConfig, WatchConfig};
 pub use database::{CallLogConfig, DatabaseConfig, LogFormat, LogsConfig, RetentionConfig};
@@ -44,6 +46,9 @@ pub struct Config {
     pub call_log: CallLogConfig,
     /// Bounds of queries at the SQL door.
     pub sql: SqlConfig,
+    /// The hot cache in front of the mirror.
+    #[serde(deserialize_with = "cache::line_or_table")]
+    pub cache: CacheConfig,
     /// How long the past is kept.
     pub retention: RetentionConfig,
     /// What happens when supply arrives for open orders.

@@ -31,7 +31,7 @@ use store::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{access::Access, config::Config};
+use crate::{access::Access, config::Config, hot::OwnFamilies};
 
 pub use self::router::{ROUTES, router};
 use self::{error::ApiError, guard::ApiKeys};
@@ -44,6 +44,7 @@ pub struct App {
 
 struct Inner {
     mirror: Mirror,
+    own: OwnFamilies,
     ear: Ear,
     /// Or why there is no door for SQL.
     reader: Result<Reader, String>,
@@ -56,7 +57,8 @@ struct Inner {
 }
 
 impl App {
-    /// Opens the doors on `mirror`. They close when `stop` is cancelled.
+    /// Opens the doors on `mirror`, whose cache from now on hears of what other processes write. They close when
+    /// `stop` is cancelled.
     ///
     /// # Errors
     ///
@@ -64,6 +66,7 @@ impl App {
     /// then says why.
     pub async fn open(
         mirror: Mirror,
+        own: OwnFamilies,
         config: &Config,
         keys: ApiKeys,
         stop: CancellationToken,
@@ -85,8 +88,11 @@ impl App {
         let access = Access::new(mirror.store().clone(), keys, is_local);
         let (books, until) = (access.clone(), stop.clone());
         tokio::spawn(async move { books.keep_books(until).await });
+        let (hot, until) = (mirror.hot().clone(), stop.clone());
+        tokio::spawn(async move { hot.follow(until).await });
         Ok(Self {
             inner: Arc::new(Inner {
+                own,
                 ear: Ear::new(mirror.store().clone()),
                 mirror,
                 reader,
@@ -102,6 +108,11 @@ impl App {
 
     fn mirror(&self) -> &Mirror {
         &self.inner.mirror
+    }
+
+    /// The families besides the mirror's.
+    pub fn own(&self) -> &OwnFamilies {
+        &self.inner.own
     }
 
     fn store(&self) -> &Store {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use mirror::{
     ChoreSettings, ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, ScheduleOverride,
-    SecretSource, batch::Pace,
+    SecretSource, batch::Pace, hot::Hot,
 };
 use store::{Store, instances::CallLimit};
 use upstream::{CallLog, Secret};
@@ -14,6 +14,7 @@ use crate::{
     config::{Config, InstanceConfig, LimitConfig, Loaded, SecretRef},
     connectors::load_connector,
     environment::Environment,
+    hot::{self, OwnFamilies},
     secrets::Secrets,
 };
 
@@ -24,7 +25,7 @@ impl SecretSource for Secrets {
     }
 }
 
-/// Opens the mirror of the configured instances.
+/// Opens the mirror of the configured instances, without a cache: for commands that read once.
 ///
 /// # Errors
 ///
@@ -34,6 +35,29 @@ pub async fn open_mirror(
     environment: &Environment,
     store: Store,
 ) -> anyhow::Result<Mirror> {
+    let instances = all_settings(loaded)?;
+    open(loaded, environment, store, instances, Hot::off()?).await
+}
+
+/// Opens the mirror of the configured instances with the configured cache in front of it: for processes that stay.
+/// `own` are the families besides the mirror's.
+///
+/// # Errors
+///
+/// As [`open_mirror`]; the cache's URL is missing or wrong. A cache that is away is no error.
+pub async fn open_hot_mirror(
+    loaded: &Loaded,
+    environment: &Environment,
+    store: Store,
+) -> anyhow::Result<(Mirror, OwnFamilies)> {
+    let instances = all_settings(loaded)?;
+    let secrets = Secrets::new(environment.clone(), &loaded.base);
+    let (hot, own) = hot::open(&loaded.config.cache, &secrets, store.clone(), &instances).await?;
+    let mirror = open(loaded, environment, store, instances, hot).await?;
+    Ok((mirror, own))
+}
+
+fn all_settings(loaded: &Loaded) -> anyhow::Result<Vec<InstanceSettings>> {
     let mut instances = Vec::new();
     for instance in &loaded.config.instances {
         let connector = load_connector(&instance.connector, &loaded.base)?;
@@ -41,6 +65,16 @@ pub async fn open_mirror(
         settings.chores = chores(&loaded.config);
         instances.push(settings);
     }
+    Ok(instances)
+}
+
+async fn open(
+    loaded: &Loaded,
+    environment: &Environment,
+    store: Store,
+    instances: Vec<InstanceSettings>,
+    hot: Hot,
+) -> anyhow::Result<Mirror> {
     let log = if loaded.config.call_log.on {
         let folder = loaded.base.join(&loaded.config.call_log.dir);
         let log = CallLog::open(&folder, jiff::Timestamp::now())
@@ -51,7 +85,7 @@ pub async fn open_mirror(
         None
     };
     let secrets = Secrets::new(environment.clone(), &loaded.base);
-    Mirror::open(store, instances, Arc::new(secrets), log)
+    Mirror::open_hot(store, instances, Arc::new(secrets), log, hot)
         .await
         .context("the mirror cannot be opened")
 }

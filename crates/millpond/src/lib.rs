@@ -8,6 +8,7 @@ pub mod database;
 pub mod demo;
 pub mod environment;
 mod feed;
+pub mod hot;
 pub mod http;
 pub mod instances;
 pub mod logging;

@@ -182,6 +182,15 @@ impl Kind {
         Ok(kinds)
     }
 
+    /// The id as the mirror writes it.
+    pub fn id(&self, id: &str) -> String {
+        if self.resource.key_lower {
+            id.to_lowercase()
+        } else {
+            id.to_owned()
+        }
+    }
+
     /// The paths that get an index of their own.
     pub fn index_paths(&self) -> Vec<Vec<String>> {
         self.resource

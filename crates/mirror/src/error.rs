@@ -1,5 +1,6 @@
 //! Why the mirror could not do what was asked.
 
+use cache::{FamilyError, LoadError};
 use store::{BadName, StoreError};
 use upstream::CallError;
 
@@ -108,6 +109,12 @@ pub enum MirrorError {
         /// The most pages that are read.
         pages: u64,
     },
+    /// A hot value could not be loaded; [`MirrorError::cause`] says why.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The families of hot values do not fit together.
+    #[error("the connectors' hot values cannot be told apart")]
+    Families(#[from] FamilyError),
     /// A schedule that makes no sense.
     #[error("the schedule of {resource} in {instance}: {reason}")]
     Schedule {
@@ -118,4 +125,16 @@ pub enum MirrorError {
         /// Why.
         reason: String,
     },
+}
+
+impl MirrorError {
+    /// What went wrong in the first place: where many waited for one load, each was told of the same failure.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Load(LoadError::Failed { source, .. }) => source
+                .downcast_ref::<Self>()
+                .map_or(self, |error| error.cause()),
+            _ => self,
+        }
+    }
 }

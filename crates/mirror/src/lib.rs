@@ -11,6 +11,7 @@ mod details;
 mod direct;
 mod error;
 mod gate;
+pub mod hot;
 mod listing;
 mod payload;
 mod progress;
@@ -39,6 +40,7 @@ use upstream::{CallLog, Class, Connector};
 use crate::{
     account::Account,
     details::Drainer,
+    hot::Hot,
     reading::{Calling, Flights},
     worker::Worker,
 };
@@ -71,6 +73,7 @@ struct Inner {
     flights: Flights,
     /// Keeps the connections as the database says, as long as the mirror lives.
     _watches: JoinSet<()>,
+    hot: Hot,
 }
 
 /// What is known of a resource without asking the database.
@@ -102,6 +105,21 @@ impl Mirror {
         secrets: Arc<dyn SecretSource>,
         log: Option<CallLog>,
     ) -> Result<Self> {
+        Self::open_hot(store, instances, secrets, log, Hot::off()?).await
+    }
+
+    /// [`Mirror::open`], with a cache in front of its reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::open`].
+    pub async fn open_hot(
+        store: Store,
+        instances: Vec<InstanceSettings>,
+        secrets: Arc<dyn SecretSource>,
+        log: Option<CallLog>,
+        hot: Hot,
+    ) -> Result<Self> {
         let mut accounts = Vec::new();
         for settings in instances {
             let account = setup::open_account(&store, settings, log.clone()).await?;
@@ -124,6 +142,7 @@ impl Mirror {
                 accounts,
                 flights: Flights::default(),
                 _watches: watches,
+                hot,
             }),
         })
     }
@@ -131,6 +150,11 @@ impl Mirror {
     /// The database.
     pub fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// The cache in front of the reads.
+    pub fn hot(&self) -> &Hot {
+        &self.inner.hot
     }
 
     /// The names of the instances, as configured.
@@ -316,11 +340,8 @@ impl Mirror {
         id: &str,
         ask: ReadAsk,
     ) -> Result<Option<ReadAnswer>> {
-        let account = self.account(instance)?;
-        let kind = account
-            .kind(resource)
-            .ok_or_else(|| self.unknown_resource(resource))?;
-        reading::read(account, &self.inner.flights, kind, id, ask, Calling::READER).await
+        self.read_for(resource, instance, id, ask, Calling::READER)
+            .await
     }
 
     /// [`Mirror::read`], with calls of another class.
@@ -333,7 +354,8 @@ impl Mirror {
         calling: Calling,
     ) -> Result<Option<ReadAnswer>> {
         let (account, kind) = self.find_kind(resource, instance)?;
-        reading::read(account, &self.inner.flights, kind, id, ask, calling).await
+        let id = kind.id(id);
+        reading::read(account, self.flights(), kind, &id, ask, None, calling).await
     }
 
     /// Compares the mirror with upstream, and mends it if asked to.

@@ -19,6 +19,7 @@ use upstream::{Class, Fetched};
 use crate::{
     account::{Account, Kind},
     error::{MirrorError, Result},
+    hot::{Target, TargetRule},
     listing::chain,
 };
 
@@ -65,8 +66,11 @@ impl Calling {
 pub struct ReadAnswer {
     /// The record.
     #[serde(flatten)]
-    pub record: RecordRow,
-    /// `mirror`, or `upstream` when a call was made for this answer.
+    pub record: Arc<RecordRow>,
+    /// The newest snapshot when it was read; absent where it stands beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<i64>,
+    /// `mirror`, `upstream` when a call was made for this answer, or `cache`.
     pub source: &'static str,
     /// Seconds since upstream was last known to say this.
     pub age_secs: f64,
@@ -99,40 +103,45 @@ impl Flights {
     }
 }
 
-/// Reads a record of `account`.
+/// Reads a record of `account`, whose id is written as the mirror writes it. `rule` says how fresh it should be
+/// besides what the reader asks for.
 pub(crate) async fn read(
     account: &Account,
     flights: &Flights,
     kind: &Kind,
     id: &str,
     ask: ReadAsk,
+    rule: Option<&TargetRule>,
     calling: Calling,
 ) -> Result<Option<ReadAnswer>> {
-    let id = if kind.resource.key_lower {
-        id.to_lowercase()
-    } else {
-        id.to_owned()
+    let wish = Wish {
+        asked: Timestamp::now(),
+        ask,
+        rule,
     };
-    let asked = Timestamp::now();
-    let found = find(account, kind, &id).await?;
-    if let Some(record) = found.filter(|record| is_fresh_enough(record, asked, ask)) {
-        return Ok(Some(answer(record, "mirror", None)));
+    let found = find(account, kind, id).await?;
+    if let Some(found) = found.filter(|(record, _)| wish.is_met_by(record)) {
+        return Ok(Some(found_in_mirror(found, None)));
     }
     if kind.resource.get.is_none() {
         let stale = format!(
             "{} cannot be fetched one by one; its listing brings it",
             kind.name
         );
-        return Ok(find(account, kind, &id)
+        return Ok(find(account, kind, id)
             .await?
-            .map(|record| answer(record, "mirror", Some(stale))));
+            .map(|found| found_in_mirror(found, Some(stale))));
     }
 
-    let key = (kind.name.clone(), account.settings.name.clone(), id.clone());
+    let key = (
+        kind.name.clone(),
+        account.settings.name.clone(),
+        id.to_owned(),
+    );
     let flight = flights.join(&key);
     let result = {
         let _turn = flight.lock().await;
-        refresh(account, kind, &id, (asked, ask), calling).await
+        refresh(account, kind, id, &wish, calling).await
     };
     flights.leave(&key);
     let failure = match result {
@@ -140,8 +149,8 @@ pub(crate) async fn read(
         Err(failure) => failure,
     };
     // Upstream does not answer: the last row, marked, is better than none.
-    match find(account, kind, &id).await? {
-        Some(record) => Ok(Some(answer(record, "mirror", Some(chain(&failure))))),
+    match find(account, kind, id).await? {
+        Some(found) => Ok(Some(found_in_mirror(found, Some(chain(&failure))))),
         None => Err(failure),
     }
 }
@@ -150,14 +159,14 @@ async fn refresh(
     account: &Account,
     kind: &Kind,
     id: &str,
-    (asked, ask): (Timestamp, ReadAsk),
+    wish: &Wish<'_>,
     calling: Calling,
 ) -> Result<Option<ReadAnswer>> {
     // Somebody may have fetched it while we waited for our turn.
-    if let Some(record) = find(account, kind, id).await?
-        && ((record.as_of >= asked && !record.outdated) || is_fresh_enough(&record, asked, ask))
+    if let Some(found) = find(account, kind, id).await?
+        && ((found.0.as_of >= wish.asked && !found.0.outdated) || wish.is_met_by(&found.0))
     {
-        return Ok(Some(answer(record, "mirror", None)));
+        return Ok(Some(found_in_mirror(found, None)));
     }
     let instance = account.settings.name.as_str();
     let failed = |source| MirrorError::Upstream {
@@ -177,7 +186,7 @@ async fn refresh(
     write_fetched(account, kind, id, fetched.map_err(failed)?, calling).await?;
     Ok(find(account, kind, id)
         .await?
-        .map(|record| answer(record, "upstream", None)))
+        .map(|(record, snapshot)| answer(record, snapshot, "upstream", None)))
 }
 
 /// Writes what a fetch of one record found.
@@ -258,28 +267,53 @@ impl Account {
     }
 }
 
-async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<RecordRow>> {
+/// The row, and the newest snapshot when it was read.
+async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<(RecordRow, i64)>> {
     Ok(account
         .store
-        .find_record(&kind.name, &account.settings.name, id, &kind.feed)
+        .read_record(&kind.name, &account.settings.name, id, &kind.feed)
         .await?)
 }
 
-fn is_fresh_enough(record: &RecordRow, now: Timestamp, ask: ReadAsk) -> bool {
-    !ask.fresh
-        && !record.outdated
-        && ask.max_age.is_none_or(|max_age| {
-            Duration::try_from(now.duration_since(record.as_of)).unwrap_or_default() <= max_age
-        })
+/// How fresh a record must be for one reader.
+struct Wish<'a> {
+    asked: Timestamp,
+    ask: ReadAsk,
+    rule: Option<&'a TargetRule>,
 }
 
-pub(crate) fn answer(record: RecordRow, source: &'static str, stale: Option<String>) -> ReadAnswer {
+impl Wish<'_> {
+    fn is_met_by(&self, record: &RecordRow) -> bool {
+        let age = Duration::try_from(self.asked.duration_since(record.as_of)).unwrap_or_default();
+        let ruled = match self.rule.map(|rule| rule(record, self.asked)) {
+            Some(Target::Within(age_max)) => age <= age_max,
+            Some(Target::Any | Target::NotKept) | None => true,
+        };
+        ruled
+            && !self.ask.fresh
+            && !record.outdated
+            && self.ask.max_age.is_none_or(|max_age| age <= max_age)
+    }
+}
+
+fn found_in_mirror((record, snapshot): (RecordRow, i64), stale: Option<String>) -> ReadAnswer {
+    answer(record, snapshot, "mirror", stale)
+}
+
+pub(crate) fn answer(
+    record: impl Into<Arc<RecordRow>>,
+    snapshot: impl Into<Option<i64>>,
+    source: &'static str,
+    stale: Option<String>,
+) -> ReadAnswer {
+    let record = record.into();
     let age_secs = Timestamp::now()
         .duration_since(record.as_of)
         .as_secs_f64()
         .max(0.0);
     ReadAnswer {
         record,
+        snapshot: snapshot.into(),
         source,
         age_secs,
         stale,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     Store,
@@ -42,6 +42,33 @@ impl FromStr for ChangeCursor {
             })
             .ok_or_else(|| BadCursor(text.chars().take(50).collect()))
     }
+}
+
+impl ChangeCursor {
+    /// The place of entry `seq` of transaction `tx`.
+    pub fn at(tx: u64, seq: i64) -> Self {
+        Self { tx, seq }
+    }
+
+    /// The transaction, and the number within it.
+    pub fn parts(self) -> (u64, i64) {
+        (self.tx, self.seq)
+    }
+}
+
+/// That a record changed, for whoever keeps copies of it.
+#[derive(Debug, Clone)]
+pub struct Touched {
+    /// Where the change stands in the feed.
+    pub cursor: ChangeCursor,
+    /// Whether no change before it can still commit.
+    pub settled: bool,
+    /// The record's resource.
+    pub resource: String,
+    /// The record's instance.
+    pub instance: String,
+    /// The record's id.
+    pub id: String,
 }
 
 /// One change of a record.
@@ -111,6 +138,42 @@ impl Store {
         Ok((changes, last))
     }
 
+    /// Up to `limit` changes after `cursor` in the feed's order: those of [`Store::changes_after`], and then
+    /// those that are visible already although an earlier one could still commit.
+    pub async fn touched_after(&self, cursor: ChangeCursor, limit: i64) -> Result<Vec<Touched>> {
+        let rows = sqlx::query(
+            "SELECT tx::text, seq, tx < pg_snapshot_xmin(pg_current_snapshot()), resource, instance, id \
+             FROM millpond.change WHERE (tx, seq) > ($1::text::xid8, $2) \
+             ORDER BY change.tx, change.seq LIMIT $3",
+        )
+        .bind(cursor.tx.to_string())
+        .bind(cursor.seq)
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await
+        .to("read what changed")?;
+        let touched = rows.iter().map(|row| Touched {
+            cursor: place(row),
+            settled: row.get(2),
+            resource: row.get(3),
+            instance: row.get(4),
+            id: row.get(5),
+        });
+        Ok(touched.collect())
+    }
+
+    /// The end of the feed as [`Store::changes_after`] reads it; its beginning when it is empty.
+    pub async fn newest_change(&self) -> Result<ChangeCursor> {
+        let row = sqlx::query(
+            "SELECT tx::text, seq FROM millpond.change WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) \
+             ORDER BY change.tx DESC, change.seq DESC LIMIT 1",
+        )
+        .fetch_optional(self.pool())
+        .await
+        .to("find the end of the changes")?;
+        Ok(row.as_ref().map(place).unwrap_or_default())
+    }
+
     /// Forgets changes and versions that ended before `before`; what readers still need is theirs to say.
     pub async fn forget_before(&self, before: Timestamp) -> Result<(u64, u64)> {
         use jiff_sqlx::ToSqlx;
@@ -126,4 +189,11 @@ impl Store {
             .to("forget old versions")?;
         Ok((changes.rows_affected(), versions.rows_affected()))
     }
+}
+
+/// The place of a row that begins with `tx::text, seq`.
+fn place(row: &PgRow) -> ChangeCursor {
+    let tx: String = row.get(0);
+    // PostgreSQL writes a transaction's number in decimal digits.
+    ChangeCursor::at(tx.parse().unwrap_or_default(), row.get(1))
 }

@@ -6,7 +6,7 @@ mod search;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 
@@ -20,7 +20,7 @@ pub(crate) use search::search_on;
 pub use search::{Search, SearchPage};
 
 /// A record as readers see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RecordRow {
     /// Its resource.
     pub resource: String,
@@ -114,8 +114,21 @@ impl Store {
         id: &str,
         feed: &ResourceName,
     ) -> Result<Option<RecordRow>> {
+        let found = self.read_record(resource, instance, id, feed).await?;
+        Ok(found.map(|(record, _)| record))
+    }
+
+    /// [`Store::find_record`] and the newest snapshot at the same moment, in one statement.
+    pub async fn read_record(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        feed: &ResourceName,
+    ) -> Result<Option<(RecordRow, i64)>> {
         let statement = format!(
-            "SELECT {COLUMNS} FROM {} r {JOINS} WHERE r.resource = '{resource}' AND r.instance = $2 AND r.id = $3",
+            "SELECT {COLUMNS}, (SELECT coalesce(max(number), 0) FROM millpond.snapshot) FROM {} r {JOINS} \
+             WHERE r.resource = '{resource}' AND r.instance = $2 AND r.id = $3",
             resource.sql()
         );
         let row = sqlx::query(AssertSqlSafe(statement))
@@ -125,7 +138,8 @@ impl Store {
             .fetch_optional(self.pool())
             .await
             .to("read a record")?;
-        row.as_ref().map(record).transpose()
+        let found = |row: &PgRow| Ok((record(row)?, row.get(11)));
+        row.as_ref().map(found).transpose()
     }
 
     /// Records by their ids, in no order; those that are not there are left out. `feed` as in [`Store::find_record`].

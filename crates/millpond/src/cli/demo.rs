@@ -187,6 +187,7 @@ async fn stay(
     let config = Config::default();
     let app = App::open(
         stage.mirror.clone(),
+        stage.own.clone(),
         &config,
         ApiKeys::default(),
         stop.clone(),

@@ -173,14 +173,15 @@ impl Get {
         }
         let feed = feed_of(&self.resource, &loaded.config, &loaded.base);
         let found = store
-            .find_record(&self.resource, &self.instance, &self.id, &feed)
+            .read_record(&self.resource, &self.instance, &self.id, &feed)
             .await?;
-        Ok(found.map(|record| {
+        Ok(found.map(|(record, snapshot)| {
             alone(ReadAnswer {
+                snapshot: Some(snapshot),
                 source: "mirror",
                 age_secs: age(record.as_of, jiff::Timestamp::now()).as_secs_f64(),
                 stale: None,
-                record,
+                record: record.into(),
             })
         }))
     }

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Usage, config::missing_secrets};
 use crate::{
-    config::Loaded,
+    config::{CacheStore, Loaded},
     database::Database,
+    hot::OwnFamilies,
     http::{self, App, guard::ApiKeys},
-    instances::open_mirror,
+    instances::open_hot_mirror,
     logging,
     output::Exit,
     secrets::Secrets,
@@ -79,9 +80,10 @@ impl Serve {
             );
             return Err(Usage(message).into());
         }
-        let mirror = open_mirror(&loaded, &context.environment, database.store.clone()).await?;
+        let (mirror, own) =
+            open_hot_mirror(&loaded, &context.environment, database.store.clone()).await?;
         let worker = (!self.no_sync).then(|| work(&mirror, &loaded, &stop));
-        let served = answer(mirror, &loaded, keys, listener, &stop).await;
+        let served = answer(mirror, own, &loaded, keys, listener, &stop).await;
         stop.cancel();
         if let Some(worker) = worker {
             finish(worker, loaded.config.server.grace.0).await;
@@ -98,7 +100,7 @@ pub(super) struct Worker {}
 
 impl Worker {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let loaded = context.load()?;
+        let mut loaded = context.load()?;
         let (stop, _) = begin(&loaded, context)?;
         if loaded.config.instances.is_empty() {
             let message =
@@ -106,7 +108,14 @@ impl Worker {
             return Err(Usage(message.to_owned()).into());
         }
         let database = Database::open(&loaded, &context.environment).await?;
-        let mirror = open_mirror(&loaded, &context.environment, database.store.clone()).await?;
+        // Copies in this process would serve nobody.
+        let cache = &mut loaded.config.cache;
+        cache.two_tier = false;
+        if matches!(cache.store, None | Some(CacheStore::Memory)) {
+            cache.store = Some(CacheStore::Off);
+        }
+        let (mirror, _) =
+            open_hot_mirror(&loaded, &context.environment, database.store.clone()).await?;
         let worker = work(&mirror, &loaded, &stop);
         stop.cancelled().await;
         finish(worker, loaded.config.server.grace.0).await;
@@ -136,6 +145,7 @@ fn api_keys(loaded: &Loaded, secrets: &Secrets) -> anyhow::Result<ApiKeys> {
 /// Answers requests until `stop`.
 pub(crate) async fn answer(
     mirror: Mirror,
+    own: OwnFamilies,
     loaded: &Loaded,
     keys: ApiKeys,
     listener: TcpListener,
@@ -145,7 +155,7 @@ pub(crate) async fn answer(
         .local_addr()
         .context("cannot tell our own address")?;
     let instances = mirror.instances().join(", ");
-    let app = App::open(mirror, &loaded.config, keys, stop.clone()).await?;
+    let app = App::open(mirror, own, &loaded.config, keys, stop.clone()).await?;
     tracing::info!("millpond answers at http://{address}; instances: {instances}");
     http::serve(app, listener, loaded.config.server.grace.0).await
 }

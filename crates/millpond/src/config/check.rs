@@ -5,7 +5,7 @@ use std::path::Path;
 use upstream::{Connector, connector::Problem};
 
 use super::{
-    Config, InstanceConfig, LimitConfig,
+    CacheConfig, CacheStore, Config, InstanceConfig, LimitConfig,
     chores::{CONCURRENCY_MAX, PAUSE_MAX, PER_CYCLE_MAX},
     place::Place,
 };
@@ -168,8 +168,43 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
     if let Some(cooldown) = config.watch.cooldown {
         notes.within(&at("watch", "cooldown"), cooldown, least, PAUSE_MAX);
     }
+    check_cache(&config.cache, notes);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
         notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
+    }
+}
+
+fn check_cache(cache: &CacheConfig, notes: &mut Notes<'_>) {
+    let at = |key: &str| Place::of(&["cache", key]);
+    let (second, hour) = (super::Period::secs(1), super::Period::secs(3600));
+    let month = super::Period(cache::LIFE_MAX);
+    notes.within(&at("memory_mib"), cache.memory_mib, 4, 1 << 20);
+    notes.within(&at("probe_every"), cache.probe_every, second, hour);
+    notes.within(&at("record_ttl"), cache.record_ttl, second, month);
+    notes.within(&at("absent_ttl"), cache.absent_ttl, second, hour);
+    notes.within(&at("search_ttl"), cache.search_ttl, second, hour);
+    let is_shared = !matches!(
+        cache.store,
+        None | Some(CacheStore::Off | CacheStore::Memory)
+    );
+    for (key, set) in [("two_tier", cache.two_tier), ("cluster", cache.cluster)] {
+        if set && !is_shared && cache.store.is_some() {
+            notes.add(
+                &at(key),
+                "needs a shared store: say where it is in `cache.store`",
+            );
+        }
+    }
+    if cache.two_tier && cache.cluster {
+        notes.add(
+            &at("two_tier"),
+            "stands beside `cluster`: copies are kept coherent over one connection, a cluster has many",
+        );
+    }
+    if let Some(CacheStore::Url(urls)) = &cache.store
+        && let Err(error) = crate::hot::redis_options(urls, cache)
+    {
+        notes.add(&at("store"), crate::cli::chain_of(&error));
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use upstream::{Diagnostics, connector::Problem};
 
 use super::{
-    Config, Origin, SecretRef, check, chores, origin::Origins, place::Place, place::line_of,
+    CacheStore, Config, Origin, SecretRef, check, chores, origin::Origins, place::Place,
+    place::line_of,
 };
 use crate::environment::Environment;
 
@@ -158,6 +159,11 @@ fn apply(
             message,
         },
     )?;
+    // The file goes before this one: others on the machine may use the variable too.
+    if config.cache.store.is_none() && environment.find("REDIS_URL").is_some() {
+        config.cache.store = Some(CacheStore::At(SecretRef::Env("REDIS_URL".to_owned())));
+        from("cache.store", "REDIS_URL");
+    }
     if let Some(filter) = environment.find("MILLPOND_LOG") {
         filter.clone_into(&mut config.logs.filter);
         from("logs.filter", "MILLPOND_LOG");

@@ -81,7 +81,8 @@ pub fn page() -> String {
          Durations are written with their unit: `500ms`, `30s`, `5m`, `24h`, `7d`. Secrets never stand in the file, only\n\
          where they are found: `env:NAME` or `file:PATH` (relative to the file).\n\n\
          Environment variables that go before the file: `DATABASE_URL`, `MILLPOND_LOG`, `MILLPOND_CALL_LOG`,\n\
-         `CONCURRENCY`, `BATCH_DELAY_MS`, `CW_ADJUSTMENT_SYNC_MAX_PER_CYCLE`, `CW_ADJUSTMENT_SYNC_COOLDOWN_MS`.\n",
+         `CONCURRENCY`, `BATCH_DELAY_MS`, `CW_ADJUSTMENT_SYNC_MAX_PER_CYCLE`, `CW_ADJUSTMENT_SYNC_COOLDOWN_MS`.\n\
+         `REDIS_URL` holds where the file does not say where hot values are kept.\n",
     );
     for table in tables() {
         let _ = write!(text, "\n## `{}`\n\n{}\n\n", table.header, table.about);
@@ -143,6 +144,7 @@ fn tables() -> Vec<Table> {
         table("[logs]", &config.logs, true),
         table("[call_log]", &config.call_log, true),
         table("[sql]", &config.sql, true),
+        table("[cache]", &config.cache, true),
         table("[retention]", &config.retention, true),
         table("[orders]", &config.orders, true),
         table("[sweep]", &config.sweep, true),

@@ -139,7 +139,11 @@ pub(super) async fn ask(stage: &Stage, question: &Question) -> anyhow::Result<As
     let page = stage.database.store.search(&search, &feed).await?;
     let took = began.elapsed();
     let mirror_calls = stage.calls() - calls;
-    let ids: BTreeSet<String> = page.records.into_iter().map(|record| record.id).collect();
+    let ids: BTreeSet<String> = page
+        .records
+        .into_iter()
+        .map(|record| record.id.clone())
+        .collect();
 
     let account = stage.account(&question.instance);
     let naive = Integration::new(&stage.sim, account, true)?;

@@ -22,7 +22,14 @@ use store::{
 use upstream::Secret;
 
 use super::{CALLS_PER_MINUTE, minute};
-use crate::{connectors::load_connector, database::Database, environment::Environment};
+use crate::{
+    config::{CacheConfig, CacheStore, SecretRef},
+    connectors::load_connector,
+    database::Database,
+    environment::Environment,
+    hot::{self, OwnFamilies},
+    secrets::Secrets,
+};
 
 /// The companies: instance, account, and the key that only the mirror uses.
 const COMPANIES: [(&str, &str, &str); 2] = [("pond-uk", "GBP", "GBP"), ("pond-eu", "EUR", "GBP")];
@@ -42,6 +49,8 @@ pub struct Stage {
     pub sim: Cin7,
     /// The mirror of both companies.
     pub mirror: Mirror,
+    /// The families in its cache besides its own.
+    pub own: OwnFamilies,
     /// Its database.
     pub database: Database,
     /// The door for SQL.
@@ -71,11 +80,12 @@ impl Stage {
         .await
         .context("the simulator does not start")?;
         let (database, scratch) = open_database(options, environment).await?;
-        let mirror = open_mirror(&sim, database.store.clone()).await?;
+        let (mirror, own) = open_mirror(&sim, database.store.clone(), environment).await?;
         let reader = Reader::open(database.store.pool(), 4).await?;
         Ok(Self {
             sim,
             mirror,
+            own,
             database,
             reader,
             _scratch: scratch,
@@ -184,7 +194,11 @@ async fn open_database(
     Ok((database, scratch))
 }
 
-async fn open_mirror(sim: &Cin7, store: Store) -> anyhow::Result<Mirror> {
+async fn open_mirror(
+    sim: &Cin7,
+    store: Store,
+    environment: &Environment,
+) -> anyhow::Result<(Mirror, OwnFamilies)> {
     let connector = load_connector("cin7", std::path::Path::new("."))?;
     let mut secrets = BTreeMap::new();
     let mut instances = Vec::new();
@@ -225,8 +239,15 @@ async fn open_mirror(sim: &Cin7, store: Store) -> anyhow::Result<Mirror> {
             chores: Default::default(),
         });
     }
-    let mirror = Mirror::open(store, instances, Arc::new(Keys(secrets)), None).await?;
-    Ok(mirror)
+    let mut cache = CacheConfig::default();
+    if environment.find("REDIS_URL").is_some() {
+        cache.store = Some(CacheStore::At(SecretRef::Env("REDIS_URL".to_owned())));
+    }
+    let found = Secrets::new(environment.clone(), std::path::Path::new("."));
+    let (hot, own) = hot::open(&cache, &found, store.clone(), &instances).await?;
+    let secrets = Arc::new(Keys(secrets));
+    let mirror = Mirror::open_hot(store, instances, secrets, None, hot).await?;
+    Ok((mirror, own))
 }
 
 /// The simulated accounts' credentials, which are no secret.

@@ -6,6 +6,7 @@ use axum::{
     extract::rejection::JsonRejection,
     response::{IntoResponse, Response},
 };
+use cache::LoadError;
 use http::{HeaderValue, StatusCode, header};
 use mirror::MirrorError;
 use serde::Serialize;
@@ -18,10 +19,11 @@ use crate::{
 };
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", .0.message)]
 pub struct ApiError(Box<Told>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Told {
     status: StatusCode,
     code: &'static str,
@@ -161,19 +163,25 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        match &error {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for ApiError {
+    fn from(error: &StoreError) -> Self {
+        match error {
             StoreError::Unknown { .. } => Self::not_found(error.to_string()),
             StoreError::Exists { .. } => Self::conflict("exists", error.to_string()),
             StoreError::Full { .. } => Self::conflict("full", error.to_string()),
             StoreError::Invalid { .. } => Self::bad_request("bad_value", error.to_string()),
-            _ if error.is_bad_value() => Self::bad_request("bad_value", chain_of(&error)),
+            _ if error.is_bad_value() => Self::bad_request("bad_value", chain_of(error)),
             StoreError::Away { .. } => {
                 let mut told =
                     Self::unavailable("database_away", "the database does not answer now");
-                told.0.cause = Some(chain_of(&error));
+                told.0.cause = Some(chain_of(error));
                 told
             }
-            _ => Self::internal(chain_of(&error)),
+            _ => Self::internal(chain_of(error)),
         }
     }
 }
@@ -198,19 +206,47 @@ impl From<Over> for ApiError {
     }
 }
 
+impl From<LoadError> for ApiError {
+    fn from(error: LoadError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&LoadError> for ApiError {
+    fn from(error: &LoadError) -> Self {
+        match error {
+            LoadError::Failed { source, .. } => match source.downcast_ref::<Self>() {
+                Some(told) => told.clone(),
+                None => Self::internal(chain_of(error)),
+            },
+            LoadError::FailedElsewhere { .. } => Self::unavailable(
+                "load_failed",
+                "another process was asked for the same and failed; its log says why",
+            ),
+            LoadError::TimedOut { after, .. } => {
+                Self::timed_out(format!("there was no answer within {after:?}"))
+            }
+            LoadError::Panicked { .. } | LoadError::Stopped { .. } => {
+                Self::internal(chain_of(error))
+            }
+        }
+    }
+}
+
 impl From<MirrorError> for ApiError {
     fn from(error: MirrorError) -> Self {
-        match error {
+        match error.cause() {
             MirrorError::Store(error) => error.into(),
-            MirrorError::Unknown { .. } => Self::not_found(error.to_string()),
-            MirrorError::Upstream { instance, source } => upstream(&instance, &source),
+            MirrorError::Unknown { .. } => Self::not_found(error.cause().to_string()),
+            MirrorError::Upstream { instance, source } => upstream(instance, source),
             MirrorError::BadWrite { .. } => Self::bad_request("bad_body", error.to_string()),
             MirrorError::NotRefreshed { .. } => Self::new(
                 StatusCode::BAD_GATEWAY,
                 "upstream_failed",
                 error.to_string(),
             ),
-            other => Self::internal(chain_of(&other)),
+            MirrorError::Load(error) => error.into(),
+            other => Self::internal(chain_of(other)),
         }
     }
 }

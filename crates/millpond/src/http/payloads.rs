@@ -47,28 +47,21 @@ pub(super) fn routes() -> Router<App> {
 pub struct DetailView {
     #[serde(flatten)]
     record: ReadAnswer,
-    /// The newest snapshot when this was read.
-    snapshot: i64,
     /// By the name under which they were asked for; null: the record has none of that kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     payloads: BTreeMap<String, Option<PayloadAnswer>>,
 }
 
 impl DetailView {
-    /// A record and its payloads, with the newest snapshot when they were read.
-    pub(super) fn of(Detail { record, payloads }: Detail, snapshot: i64) -> Self {
-        Self {
-            record,
-            snapshot,
-            payloads,
-        }
+    /// A record and its payloads.
+    pub(super) fn of(Detail { record, payloads }: Detail) -> Self {
+        Self { record, payloads }
     }
 
     /// A record alone.
-    pub(super) fn alone(record: ReadAnswer, snapshot: i64) -> Self {
+    pub(super) fn alone(record: ReadAnswer) -> Self {
         Self {
             record,
-            snapshot,
             payloads: BTreeMap::new(),
         }
     }

@@ -1,12 +1,15 @@
 //! Records: one by id, its history, lists, and searches.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
 };
-use mirror::ReadAsk;
+use mirror::{ReadAsk, hot::HotPage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,14 +50,13 @@ pub async fn show_record(
     };
     let include = included(&params)?;
     see_instance(&caller, &instance)?;
-    let snapshot = app.store().newest_snapshot().await?;
     let mirror = app.mirror();
     let answer = if include.is_empty() {
-        let record = mirror.read(&resource, &instance, &id, ask).await?;
-        record.map(|record| DetailView::alone(record, snapshot))
+        let record = mirror.read_hot(&resource, &instance, &id, ask).await?;
+        record.map(DetailView::alone)
     } else {
         let detail = mirror.read_detail(&resource, &instance, &id, &include, ask);
-        detail.await?.map(|detail| DetailView::of(detail, snapshot))
+        detail.await?.map(DetailView::of)
     };
     answer.map(Json).ok_or_else(|| {
         ApiError::not_found(format!("{resource} of {instance} has no record `{id}`"))
@@ -101,7 +103,7 @@ pub struct PageView {
 #[derive(Debug, Serialize)]
 struct FoundRecord {
     #[serde(flatten)]
-    record: RecordRow,
+    record: Arc<RecordRow>,
     source: &'static str,
     age_secs: f64,
 }
@@ -228,40 +230,64 @@ async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<Pag
         return Err(ApiError::not_found(message));
     }
     let began = Instant::now();
-    // What a tenant sees is for the database to say.
-    let page = match caller.scope() {
-        None => app.store().search(&search, &feed).await,
+    // An operator is of no tenant.
+    let tenant = caller.principal().tenant.as_deref().unwrap_or_default();
+    let scope = caller.scope().map(<[String]>::to_vec);
+    let loader = {
+        let (app, search) = (app.clone(), search.clone());
+        move || async move { compute(&app, scope.as_deref(), &search, &feed).await }
+    };
+    let hot = app.mirror().hot();
+    let answer = hot
+        .search(tenant, &search, loader)
+        .await
+        .map_err(ApiError::from)?;
+    let found = answer
+        .page()
+        .ok_or_else(|| ApiError::internal("a search answered nothing"))?;
+    let now = jiff::Timestamp::now();
+    let records = found.page.records.iter().map(|record| FoundRecord {
+        source: answer.source(),
+        age_secs: crate::output::age(record.as_of, now).as_secs_f64(),
+        record: Arc::clone(record),
+    });
+    Ok(Json(PageView {
+        records: records.collect(),
+        next: found.page.next.clone(),
+        snapshot: found.snapshot,
+        duration_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+    }))
+}
+
+/// Asks the database: what a tenant sees is for it to say.
+async fn compute(
+    app: &App,
+    scope: Option<&[String]>,
+    search: &Search,
+    feed: &ResourceName,
+) -> Result<HotPage, ApiError> {
+    let snapshot = app.store().newest_snapshot().await?;
+    let page = match scope {
+        None => app.store().search(search, feed).await,
         Some(scope) => {
             let scope = Scope::Instances(scope);
-            match app.reader()?.search_as(scope, &search, &feed).await {
+            match app.reader()?.search_as(scope, search, feed).await {
                 Err(SearchError::Door(error)) => return Err(error.into()),
                 Err(SearchError::Search(error)) => Err(error),
                 Ok(page) => Ok(page),
             }
         }
-    }
-    .map_err(|error| refused(&search, error))?;
-    let snapshot = app.store().newest_snapshot().await?;
-    let now = jiff::Timestamp::now();
-    let records = page.records.into_iter().map(|record| FoundRecord {
-        source: "mirror",
-        age_secs: crate::output::age(record.as_of, now).as_secs_f64(),
-        record,
-    });
-    Ok(Json(PageView {
-        records: records.collect(),
-        next: page.next,
-        snapshot,
-        duration_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
-    }))
+    };
+    let page = page.map_err(|error| refused(search, &error))?;
+    Ok(HotPage { page, snapshot })
 }
 
 /// Tells a search that asks the impossible from a database that fails.
-fn refused(search: &Search, error: StoreError) -> ApiError {
+fn refused(search: &Search, error: &StoreError) -> ApiError {
     if !matches!(error, StoreError::Refused { .. }) {
         return error.into();
     }
-    let said = chain_of(&error);
+    let said = chain_of(error);
     if said.contains("statement timeout") {
         let message = format!(
             "the search was stopped after its limit of {:?}",

@@ -8,7 +8,7 @@ use millpond::{
     config::{Loaded, parse},
     environment::Environment,
     http::{self, App, guard::ApiKeys},
-    instances::open_mirror,
+    instances::open_hot_mirror,
 };
 use serde_json::{Value, json};
 use store::{
@@ -81,12 +81,12 @@ impl World {
         let store = Store::from_pool(database.pool());
         let environment = Environment::default();
         let loaded: Loaded = parse("world", CONFIG, Path::new("."), &environment).unwrap();
-        let mirror = open_mirror(&loaded, &environment, store.clone())
+        let (mirror, own) = open_hot_mirror(&loaded, &environment, store.clone())
             .await
             .unwrap();
         let stop = CancellationToken::new();
         let keys = ApiKeys::new(keys.iter().map(|key| Secret::new(*key)).collect());
-        let app = App::open(mirror, &loaded.config, keys, stop.clone())
+        let app = App::open(mirror, own, &loaded.config, keys, stop.clone())
             .await
             .unwrap();
         let listener = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();

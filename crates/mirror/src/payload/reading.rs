@@ -175,7 +175,7 @@ impl Mirror {
     ) -> Result<Option<ReadAnswer>> {
         let (row, origin, stale) = self.load_row(account, kind, parent, key, wish).await?;
         let live = row.filter(|row| row.deleted_at.is_none());
-        Ok(live.map(|row| answer(row, origin, stale)))
+        Ok(live.map(|row| answer(row, None, origin, stale)))
     }
 
     /// The mirror's row, fetched anew first when it is older than wished or a write has overtaken it; where it comes

@@ -154,12 +154,14 @@ impl Mirror {
             .unwrap_or(Timestamp::MAX);
         let rows = [(kind.name.clone(), key.row_id())];
         account.store.mark_outdated(instance, &rows, until).await?;
+        self.forget_hot(instance, &rows).await;
         let outcome = send(account, kind, way, &key, bodies).await;
         // From here on every answer that was asked for is younger than the write, whatever came of it.
         account
             .store
             .mark_outdated(instance, &rows, Timestamp::now())
             .await?;
+        self.forget_hot(instance, &rows).await;
         let answer = outcome.map_err(|source| MirrorError::Upstream {
             instance: instance.to_owned(),
             source,
@@ -234,6 +236,7 @@ impl Mirror {
             rows.extend(payloads.filter_map(|p| Some((p.name.clone(), p.key(known)?.row_id()))));
         }
         account.store.mark_outdated(instance, &rows, began).await?;
+        self.forget_hot(instance, &rows).await;
 
         let ask = ReadAsk {
             max_age: None,

@@ -42,7 +42,10 @@ async fn found(house: &House, criteria: &[String]) -> BTreeSet<String> {
             .await
             .unwrap();
         for record in page.records {
-            assert!(ids.insert(record.id), "a record stands on two pages");
+            assert!(
+                ids.insert(record.id.clone()),
+                "a record stands on two pages"
+            );
         }
         match page.next {
             Some(next) => search.after = Some(next),

@@ -1,6 +1,6 @@
 //! Finding records by criteria, containment and JSON path, page by page.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -62,10 +62,10 @@ impl Search {
 }
 
 /// One page of matches, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SearchPage {
     /// The matches.
-    pub records: Vec<RecordRow>,
+    pub records: Vec<Arc<RecordRow>>,
     /// Where the next page begins; absent on the last.
     pub next: Option<String>,
 }
@@ -112,7 +112,10 @@ pub(crate) async fn search_on(
     .await
     .to("search")?;
     let rows = query.build().fetch_all(&mut *tx).await.to("search")?;
-    let mut records = rows.iter().map(record).collect::<Result<Vec<_>>>()?;
+    let mut records = rows
+        .iter()
+        .map(|row| record(row).map(Arc::new))
+        .collect::<Result<Vec<_>>>()?;
     let more = records.len() as i64 > limit;
     records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = records.last().filter(|_| more).map(|last| {

@@ -1,0 +1,164 @@
+//! One record through the cache: the row if it is fresh enough, and upstream first if it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use cache::{Loaded, Source};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{ResourceName, read::RecordRow};
+
+use super::Target;
+use crate::{
+    Mirror,
+    error::Result,
+    reading::{self, Calling, ReadAnswer, ReadAsk},
+};
+
+/// A record as it is kept hot.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HotRecord {
+    /// The record.
+    pub record: Arc<RecordRow>,
+    /// The newest snapshot when it was read from the mirror.
+    pub snapshot: Option<i64>,
+    /// Where it came from when it was loaded.
+    pub origin: Origin,
+    /// Why it is older than it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
+}
+cache::cacheable!(HotRecord, shape = 1);
+
+/// Where a hot value came from when it was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The mirror's row.
+    Mirror,
+    /// A call.
+    Upstream,
+}
+
+impl Mirror {
+    /// One record through the cache, as fresh as asked and as its connector's rule wants it, at the cost of at most
+    /// one call; many who ask at once share it. Otherwise as [`Mirror::read`].
+    ///
+    /// `None`: neither the mirror nor upstream has it. Dropping the future does not stop a load that it began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::read`]; [`MirrorError::cause`](crate::MirrorError::cause) tells what a load that many waited for
+    /// failed of.
+    pub async fn read_hot(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        ask: ReadAsk,
+    ) -> Result<Option<ReadAnswer>> {
+        let (_, kind) = self.find_kind(resource, instance)?;
+        let id = kind.id(id);
+        let hot = self.hot();
+        let Some(key) = hot.key(resource, instance, &id) else {
+            return self.read(resource, instance, &id, ask).await;
+        };
+        if ask.fresh {
+            let answer = self.read(resource, instance, &id, ask).await?;
+            // Whoever reads next, here or elsewhere, reads what this answer says or later.
+            let _ = hot.cache.invalidate([key.name()]).await;
+            return Ok(answer);
+        }
+        let loader = || {
+            let (mirror, resource) = (self.clone(), resource.clone());
+            let (instance, id) = (instance.to_owned(), id.clone());
+            move || async move { mirror.load(&resource, &instance, &id, ask).await }
+        };
+        let began = Timestamp::now();
+        let mut answer = hot.cache.get_or_load(&key, loader()).await?;
+        if let Some(max_age) = ask.max_age
+            && !is_as_fresh(&answer, began, max_age)
+        {
+            // What was kept, or was being loaded for somebody who asked for less, is too old for this reader.
+            answer = hot.cache.refresh(&key, loader()).await?;
+        }
+        Ok(answer.value().map(|hot| {
+            let source = match (answer.source(), hot.origin) {
+                (Source::Loader, Origin::Mirror) => "mirror",
+                (Source::Loader, Origin::Upstream) => "upstream",
+                _ => "cache",
+            };
+            let record = Arc::clone(&hot.record);
+            reading::answer(record, hot.snapshot, source, hot.stale.clone())
+        }))
+    }
+
+    /// Forgets the hot values of rows that are no longer what upstream says, before the caller answers.
+    pub(crate) async fn forget_hot(&self, instance: &str, rows: &[(ResourceName, String)]) {
+        let hot = self.hot();
+        let keys: Vec<_> = rows
+            .iter()
+            .filter_map(|(resource, id)| hot.key(resource, instance, id))
+            .collect();
+        // A store that is away forgets them before it is read again.
+        let _ = hot
+            .cache
+            .invalidate(keys.iter().map(|key| key.name()))
+            .await;
+    }
+
+    /// The loader of a record's hot value: the mirror's row, refreshed from upstream first when it is older than
+    /// asked for or than its rule allows.
+    async fn load(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        ask: ReadAsk,
+    ) -> Result<Loaded<HotRecord>> {
+        let (account, kind) = self.find_kind(resource, instance)?;
+        let rule = self.hot().families.rule(resource);
+        let began = Timestamp::now();
+        let answer = reading::read(
+            account,
+            self.flights(),
+            kind,
+            id,
+            ask,
+            rule,
+            Calling::READER,
+        )
+        .await?;
+        let Some(answer) = answer else {
+            return Ok(Loaded::absent(began));
+        };
+        let target = rule.map(|rule| rule(&answer.record, began));
+        // A rule's life counts from when upstream said it. Where there is none, the mirror is all that was asked.
+        let since = match target {
+            Some(Target::Within(_)) if answer.stale.is_none() => answer.record.as_of,
+            _ => began,
+        };
+        let origin = if answer.source == "upstream" {
+            Origin::Upstream
+        } else {
+            Origin::Mirror
+        };
+        let hot = HotRecord {
+            record: answer.record,
+            snapshot: answer.snapshot,
+            origin,
+            stale: answer.stale,
+        };
+        Ok(Loaded::found(hot, since))
+    }
+}
+
+/// Whether an answer satisfies a reader that began at `began` and wants it no older than `max_age`: by its record's
+/// age, or by having been loaded as it is for somebody else meanwhile.
+fn is_as_fresh(answer: &cache::Answer<HotRecord>, began: Timestamp, max_age: Duration) -> bool {
+    let as_of = match answer.value() {
+        Some(hot) => hot.record.as_of,
+        None => answer.as_of(),
+    };
+    let age = Duration::try_from(began.duration_since(as_of)).unwrap_or_default();
+    age <= max_age
+}
