@@ -9,6 +9,7 @@ mod asking;
 mod budget;
 mod convergence;
 mod desk;
+mod hot;
 mod house;
 mod listings;
 mod logging;

@@ -32,6 +32,8 @@ pub struct Content {
     pub before_page: Option<Hook>,
     /// Statuses of the next listing calls, instead of an answer.
     pub statuses: Vec<u16>,
+    /// Whether single rows are answered with 400.
+    pub broken: bool,
     /// The clock of the shelf is so far from ours.
     pub clock: SignedDuration,
     /// Pages asked for: number and query.
@@ -209,6 +211,9 @@ async fn list(
 async fn one(State(content): State<Arc<Mutex<Content>>>, Path(id): Path<String>) -> Response<Body> {
     let mut content = content.lock().unwrap();
     content.gets.push(id.clone());
+    if content.broken {
+        return answer(&content, 400, "{\"message\":\"not today\"}".to_owned());
+    }
     let found = content
         .rows
         .iter()
