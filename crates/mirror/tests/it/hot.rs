@@ -6,7 +6,7 @@ use cache::{CacheBuilder, MemoryOptions, Presence};
 use jiff::Timestamp;
 use mirror::{
     Mirror, ReadAnswer, ReadAsk,
-    hot::{Hot, HotFamilies, HotSettings, Target, TargetRule},
+    hot::{Hot, HotFamilies, HotPage, HotSettings, Target, TargetRule},
 };
 use store::{Store, read::Search, testing::TestDatabase};
 use upstream::Connector;
@@ -262,12 +262,12 @@ async fn the_same_question_is_searched_for_once_until_its_records_change() {
         ..Search::all(resource.clone())
     };
     let ask = async |tenant: &str| {
-        let store = house.store();
-        let hot = mirror.hot();
-        let answer = hot
-            .search(&store, tenant, &search, &resource)
-            .await
-            .unwrap();
+        let (store, search_for, feed) = (house.store(), search.clone(), resource.clone());
+        let load = move || async move {
+            let page = store.search(&search_for, &feed).await?;
+            Ok::<_, store::StoreError>(HotPage { page, snapshot: 0 })
+        };
+        let answer = mirror.hot().search(tenant, &search, load).await.unwrap();
         let page = answer.page().unwrap();
         (page.page.records[0].version, answer.source())
     };
