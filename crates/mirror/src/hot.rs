@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use upstream::Connector;
 
 pub use self::{
-    families::{HotFamilies, HotSettings, Target, TargetRule},
+    families::{HotFamilies, HotSettings, RuleOf, Target, TargetRule},
     record::{HotRecord, Origin},
     search::{HotPage, SearchAnswer},
 };

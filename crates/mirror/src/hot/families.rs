@@ -52,6 +52,9 @@ pub enum Target {
 /// Says how fresh a record should be, from what it says and the time.
 pub type TargetRule = Arc<dyn Fn(&RecordRow, Timestamp) -> Target + Send + Sync>;
 
+/// Answers the freshness rule of a connector's resource or payload, and the rule's name; `None`: it has none.
+pub type RuleOf<'a> = dyn Fn(&Connector, &str) -> Option<(String, TargetRule)> + 'a;
+
 /// The families of all mirrored records, and of searches. Cheap to clone.
 #[derive(Clone)]
 pub struct HotFamilies {
@@ -83,7 +86,7 @@ impl HotFamilies {
         builder: &mut CacheBuilder,
         connectors: &[Arc<Connector>],
         settings: HotSettings,
-        rule: &dyn Fn(&Connector, &str) -> Option<(String, TargetRule)>,
+        rule: &RuleOf<'_>,
     ) -> Result<Self, FamilyError> {
         let mut records = BTreeMap::new();
         for connector in connectors {

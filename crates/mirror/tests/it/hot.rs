@@ -40,8 +40,13 @@ impl Hothouse {
         };
         let mut builder = CacheBuilder::new("1");
         let settings = HotSettings::default();
-        let families =
-            HotFamilies::register(&mut builder, &[connector.clone()], settings, &rule).unwrap();
+        let families = HotFamilies::register(
+            &mut builder,
+            std::slice::from_ref(&connector),
+            settings,
+            &rule,
+        )
+        .unwrap();
         let outbox = families.outbox(self.store());
         let cache = builder
             .outbox(Arc::new(outbox))
