@@ -226,7 +226,6 @@ impl Mirror {
     }
 
     /// Works on some instances, with or without the chores.
-
     pub(crate) async fn work_on(
         &self,
         instances: &[String],
