@@ -73,9 +73,7 @@ macro_rules! cacheable {
                 $crate::json_to_bytes(self)
             }
 
-            fn from_bytes(
-                bytes: $crate::Bytes,
-            ) -> ::std::result::Result<Self, $crate::CodecError> {
+            fn from_bytes(bytes: $crate::Bytes) -> ::std::result::Result<Self, $crate::CodecError> {
                 $crate::json_from_bytes(&bytes)
             }
         }
