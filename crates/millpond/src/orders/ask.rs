@@ -35,9 +35,6 @@ pub struct PlanAsk {
     /// Whether a simple sale may become an advanced one, which nobody can take back.
     #[serde(default)]
     pub may_convert: bool,
-    /// Whether units at other locations are moved to the sale's location first, and ship from there.
-    #[serde(default)]
-    pub transfers: bool,
     /// Rules of every order.
     #[serde(default)]
     pub rules: Rules,
@@ -82,7 +79,6 @@ impl PlanAsk {
             through: Through::default(),
             drafts: false,
             may_convert: false,
-            transfers: false,
             rules: Rules::default(),
             customers: BTreeMap::new(),
             order_rules: BTreeMap::new(),

@@ -265,8 +265,8 @@ fn facts(wanted: &Wanted, scales: &Scales) -> Result<SaleFacts, String> {
 fn order(wanted: &Wanted, facts: &SaleFacts, ask: &PlanAsk) -> Order {
     let rules = &wanted.rules;
     let shipped = i64::try_from(facts.shipped).unwrap_or(i64::MAX);
-    // A second fulfilment makes a simple sale advanced, unless its goods are brought together first.
-    let bound = facts.simple && !ask.may_convert && !ask.transfers;
+    // A second fulfilment makes a simple sale advanced.
+    let bound = facts.simple && !ask.may_convert;
     let max_shipments = match (rules.max_shipments, bound) {
         (Some(max), true) => Some(max.min(1)),
         (None, true) => Some(1),
