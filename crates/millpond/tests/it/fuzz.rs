@@ -46,7 +46,9 @@ async fn every_route_answers_made_up_requests_as_it_is_described() {
         // These ask upstreams, which are away here.
         .args(["--exclude-path-regex", "payloads|refresh"])
         .args(["--phases", "examples,coverage,fuzzing", "--mode", "all"])
-        .args(["--max-examples", "15", "--seed", "7", "--workers", "2"])
+        // One worker: with two, Python 3.11 now and then reports "AST constructor recursion depth mismatch", because its
+        // parser counts the depth of all threads together.
+        .args(["--max-examples", "15", "--seed", "7", "--workers", "1"])
         .args([
             "--request-timeout",
             "30",
