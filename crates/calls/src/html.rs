@@ -129,15 +129,7 @@ fn advice(report: &Report, out: &mut String) -> fmt::Result {
 
 fn durations(report: &Report, out: &mut String) -> fmt::Result {
     let all = &report.durations;
-    let figures = [
-        ("min", all.min_ms as f64),
-        ("mean", all.mean_ms),
-        ("p50", all.p50_ms as f64),
-        ("p90", all.p90_ms as f64),
-        ("p95", all.p95_ms as f64),
-        ("p99", all.p99_ms as f64),
-        ("max", all.max_ms as f64),
-    ];
+    let figures = all.figures();
     out.push_str("<section><h2>Durations</h2><table><tr>");
     for (name, _) in figures {
         write!(out, "<th>{name}</th>")?;

@@ -117,6 +117,21 @@ pub struct DurationReport {
     pub histogram: Vec<Bucket>,
 }
 
+impl DurationReport {
+    /// What people are shown, by name, in milliseconds.
+    pub(crate) fn figures(&self) -> [(&'static str, f64); 7] {
+        [
+            ("min", self.min_ms as f64),
+            ("mean", self.mean_ms),
+            ("p50", self.p50_ms as f64),
+            ("p90", self.p90_ms as f64),
+            ("p95", self.p95_ms as f64),
+            ("p99", self.p99_ms as f64),
+            ("max", self.max_ms as f64),
+        ]
+    }
+}
+
 /// Calls that took at least `from_ms` and less than `to_ms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bucket {

@@ -94,15 +94,7 @@ fn advice(report: &Report, width: usize, out: &mut String) -> std::fmt::Result {
 fn durations(report: &Report, width: usize, out: &mut String) -> std::fmt::Result {
     let all = &report.durations;
     title(out, "durations")?;
-    let figures = [
-        ("min", all.min_ms as f64),
-        ("mean", all.mean_ms),
-        ("p50", all.p50_ms as f64),
-        ("p90", all.p90_ms as f64),
-        ("p95", all.p95_ms as f64),
-        ("p99", all.p99_ms as f64),
-        ("max", all.max_ms as f64),
-    ];
+    let figures = all.figures();
     let figures = figures.map(|(name, ms)| format!("{name} {}", millis(ms)));
     writeln!(out, "  {}", figures.join("  "))?;
     let most = all.histogram.iter().map(|bucket| bucket.calls).max();

@@ -38,7 +38,7 @@ fn own(service: &Service, knock: &Knock<'_>) -> Door {
                 .iter()
                 .map(|(k, v)| (k.as_str(), v.as_str()))
                 .collect();
-            match truth::documents(service, at, resource, &params) {
+            match truth::documents(service, at, resource, &params, None) {
                 Some(documents) => {
                     let rows = documents
                         .iter()

@@ -81,7 +81,16 @@ impl Truth {
     ///
     /// When there is no such resource.
     pub fn documents_with(&self, resource: &str, params: &[(&str, &str)]) -> Vec<(String, Value)> {
-        match documents(&self.service, self.account, resource, params) {
+        self.rendered(resource, params, None)
+    }
+
+    fn rendered(
+        &self,
+        resource: &str,
+        params: &[(&str, &str)],
+        only: Option<&str>,
+    ) -> Vec<(String, Value)> {
+        match documents(&self.service, self.account, resource, params, only) {
             Some(documents) => documents,
             None => panic!("the simulator has no resource `{resource}`"),
         }
@@ -89,9 +98,8 @@ impl Truth {
 
     /// One document, or `None` if it does not exist.
     pub fn document(&self, resource: &str, id: &str) -> Option<Value> {
-        let mut all = self.documents(resource).into_iter();
-        all.find(|(found, _)| found.eq_ignore_ascii_case(id))
-            .map(|(_, document)| document)
+        let found = self.rendered(resource, &[], Some(id)).into_iter().next();
+        found.map(|(_, document)| document)
     }
 
     /// The ids of a resource, in the order of the list.
@@ -103,13 +111,16 @@ impl Truth {
     }
 }
 
-/// `None` when there is no such resource.
+/// `None` when there is no such resource. With `only`, nothing but the document of that id is rendered: all sales of
+/// a large company together do not fit into memory.
 pub(crate) fn documents(
     service: &Service,
     account: usize,
     resource: &str,
     params: &[(&str, &str)],
+    only: Option<&str>,
 ) -> Option<Vec<(String, Value)>> {
+    let wanted = |id: &str| only.is_none_or(|only| id.eq_ignore_ascii_case(only));
     let path = resource.trim_matches('/').to_ascii_lowercase();
     let path = routes::canonical(&path);
     let world = service.read(account);
@@ -131,6 +142,7 @@ pub(crate) fn documents(
         let ids = rows(&listing)
             .iter()
             .filter_map(|row| text(row.get(key)?))
+            .filter(|id| wanted(id))
             .collect::<Vec<_>>();
         let found = ids.into_iter().filter_map(|id| {
             let document = read::get(&world, detail, &owned(Some((param, &id)))).ok()?;
@@ -143,13 +155,19 @@ pub(crate) fn documents(
     let listing = read::get(&world, route, &owned(None)).ok()?;
     let all = match rows(&listing) {
         [] if matches!(listing, J::Obj(_)) && !listing_has_list(&listing) => {
-            return Some(vec![(path.into(), listing.value())]);
+            return Some(if wanted(path) {
+                vec![(path.into(), listing.value())]
+            } else {
+                Vec::new()
+            });
         }
         all => all,
     };
     Some(
         all.iter()
-            .map(|row| (id_of(path, row), row.value()))
+            .map(|row| (id_of(path, row), row))
+            .filter(|(id, _)| wanted(id))
+            .map(|(id, row)| (id, row.value()))
             .collect(),
     )
 }
