@@ -178,6 +178,7 @@ pub(crate) async fn sync(
     }
     if complete {
         mirror.build_indexes(&instances).await?;
+        store.analyze_grown().await?;
     }
     let mut waiting = 0;
     for instance in &instances {

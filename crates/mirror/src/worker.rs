@@ -24,6 +24,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// A run whose process gave no sign for so long is lost.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
 
+/// Between looks at what other processes lost and how tables have grown.
+const HOUSE_EVERY: Duration = Duration::from_secs(5);
+
 /// The database is away: try again after this.
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 
@@ -156,9 +159,12 @@ impl Worker {
                     tracing::debug!(error = chain(&error), "lost runs were not looked for")
                 }
             }
+            if let Err(error) = self.store.analyze_grown().await {
+                tracing::debug!(error = chain(&error), "tables were not analysed");
+            }
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(SILENCE_MAX / 12) => {}
+                () = tokio::time::sleep(HOUSE_EVERY) => {}
             }
         }
     }

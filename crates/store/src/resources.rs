@@ -1,5 +1,6 @@
 //! The tables that users query: one partition per resource, its indexes, and the flattening views.
 
+mod statistics;
 mod views;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

@@ -6,6 +6,7 @@ mod private;
 mod reader;
 mod records;
 mod scope;
+mod statistics;
 mod testing;
 mod watched;
 
