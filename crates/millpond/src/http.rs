@@ -9,6 +9,7 @@ mod journal;
 mod keys;
 pub mod metrics;
 pub mod openapi;
+mod orders;
 mod payloads;
 mod projects;
 mod query;

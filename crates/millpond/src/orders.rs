@@ -39,6 +39,9 @@ pub(crate) const FILL_EVERY: Duration = Duration::from_secs(15);
 /// How far shipments of the fill job go unless configuration says otherwise.
 pub(crate) const FILL_THROUGH: Through = Through::Pick;
 
+/// Who makes claims that no person made.
+pub(crate) const PLANNER: &str = "plan";
+
 /// A plan is made anew so often at the most when claims move while it is made.
 const ATTEMPTS_MAX: usize = 4;
 
@@ -318,6 +321,11 @@ impl Orders {
     /// [`OrdersError::NotNow`] when it was applied.
     pub async fn cancel(&self, id: i64, by: &str) -> Result<(), OrdersError> {
         let changed = self.mirror.store().cancel_plan(id, by).await?;
+        if changed == PlanChange::Made {
+            let instance = self.mirror.store().load_plan(id).await?.instance;
+            let data = serde_json::json!({ "plan": id, "by": by });
+            self.tell("orders:plan:cancelled", &instance, &data).await;
+        }
         told(id, changed)
     }
 
@@ -447,7 +455,7 @@ fn new_claim(claim: &orders::input::Allocation, snapshot: &read::Snapshot) -> Ne
     let by = match known {
         Some(known) => known.by.as_str(),
         None if claim.id.starts_with(&format!("{UPSTREAM}/")) => UPSTREAM,
-        None => "plan",
+        None => PLANNER,
     };
     NewClaim {
         id: claim.id.clone(),

@@ -50,6 +50,7 @@ impl Input {
 
 /// Policies of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Whether orders ahead keep their service (`sequence`) or the wave is one tier (`joint`).
@@ -96,6 +97,7 @@ impl Default for Config {
 
 /// How a wave weighs its orders against each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Orders in sequence; nobody loses service to an order behind.
@@ -106,6 +108,7 @@ pub enum Scope {
 
 /// What orders are sorted by inside a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OrderBy {
     /// Oldest first.
@@ -116,6 +119,7 @@ pub enum OrderBy {
 
 /// What an order keeps that cannot be promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HoldNoDate {
     /// Everything it can get.
@@ -126,6 +130,7 @@ pub enum HoldNoDate {
 
 /// A sum over the wave that a split minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Term {
     /// Money: shipments, units shipped, units assembled.
@@ -159,6 +164,7 @@ impl Term {
 
 /// A place that holds stock and ships.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Location {
     /// Its id.
@@ -289,6 +295,7 @@ pub struct Order {
 
 /// What of an order may not ship in part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Complete {
     /// Anything may.
@@ -351,6 +358,7 @@ pub enum Strength {
 
 /// What shipping and assembling costs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Costs {
     /// Per order (or `*`) and location.
@@ -361,6 +369,7 @@ pub struct Costs {
 
 /// What a shipment of an order from a location costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShipmentCost {
     /// The order, or `*` for every order without an entry of its own.
@@ -378,6 +387,7 @@ pub struct ShipmentCost {
 
 /// Stock that plans avoid eating.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reserve {
     /// The SKU.

@@ -49,6 +49,7 @@ impl Plan {
 /// One of the four blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Op {
     /// Who may count on which units, and from when.
     Allocate,

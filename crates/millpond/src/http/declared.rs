@@ -171,6 +171,12 @@ const JSON_PATH: Param = param(
 const NAME: Param = param("name", Kind::Text, "only events whose name begins so");
 const OF_TENANT: Param = param("tenant", Kind::Text, "only this tenant's");
 
+const OF_INSTANCE: Param = param("instance", Kind::Text, "this instance").required();
+const ORDER: Param = param("order", Kind::Text, "only this order, by number");
+const ORDER_STATE: Param = param("state", Kind::Text, "only plans in this state");
+const SAID_BY: Param = param("by", Kind::Text, "who says so, for the record");
+const ROWS_AFTER: Param = param("after", Kind::Number, "so many rows of each list were read");
+
 const fn reads(
     method: &'static str,
     path: &'static str,

@@ -94,6 +94,34 @@ const SCHEMAS: &[(&str, &str)] = &[
         "NewKey",
         "id:text tenant:text? project:text? role:text title:text calls_per_minute:int? created_at:time rotated_at:time? expires_at:time? revoked_at:time? credential:text",
     ),
+    ("Plans", "plans:[PlanRow] next?:int"),
+    (
+        "PlanRow",
+        "id:int instance:text op:text state:text summary:any made_at:time made_by:text approved_at:time? approved_by:text? ended_at:time? why:text?",
+    ),
+    (
+        "Plan",
+        "id:int instance:text op:text state:text summary:any made_at:time made_by:text approved_at:time? approved_by:text? ended_at:time? why:text? shipments:[PlanShipment] short:[Short] promises:[any] broken:[any] left_out:[LeftOut] irreversible:[text] engine:text reasons:[any] next?:int",
+    ),
+    (
+        "PlanShipment",
+        "number:int order:text sale:text location:text state:text code?:text why?:text lines:[any] writes:[any] steps?:[any]",
+    ),
+    (
+        "Short",
+        "order:text line:text sku?:text qty:number code:text text:text",
+    ),
+    ("LeftOut", "order:text code:text text:text"),
+    (
+        "Explanation",
+        "plan:int order:text place:int of:int class_now:int cannot_be_passed_after:text shipments:[PlanShipment] short:[Short] promises:[any] claims:[any] reasons:[any]",
+    ),
+    ("Claims", "claims:[Claim] next?:text"),
+    (
+        "Claim",
+        "id:text instance:text order:text line:text? node:text sku:text qty:int strength:text made:text expires:text? by:text reason:text plan:int? added_at:time",
+    ),
+    ("Held", "id:text"),
 ];
 
 /// The description of the whole API.

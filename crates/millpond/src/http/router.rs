@@ -9,8 +9,8 @@ use axum::{
 use tower_http::compression::CompressionLayer;
 
 use super::{
-    App, error::ApiError, events, guard, journal, keys, metrics, openapi, payloads, projects,
-    records, sql, state, tenants,
+    App, error::ApiError, events, guard, journal, keys, metrics, openapi, orders, payloads,
+    projects, records, sql, state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -53,6 +53,14 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET, POST", "/v1/keys"),
     ("GET, PATCH, DELETE", "/v1/keys/{key}"),
     ("POST", "/v1/keys/{key}/rotate"),
+    ("GET, POST", "/v1/orders/plans"),
+    ("GET", "/v1/orders/plans/{plan}"),
+    ("GET", "/v1/orders/plans/{plan}/orders/{order}"),
+    ("POST", "/v1/orders/plans/{plan}/approve"),
+    ("POST", "/v1/orders/plans/{plan}/apply"),
+    ("POST", "/v1/orders/plans/{plan}/cancel"),
+    ("GET, POST", "/v1/orders/claims"),
+    ("POST", "/v1/orders/claims/release"),
 ];
 
 /// The API on `app`.
@@ -84,6 +92,7 @@ pub fn router(app: App) -> Router {
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())
+        .merge(orders::routes())
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()
         .route("/healthz", get(state::healthz))

@@ -6,10 +6,11 @@ use orders::{
     Day, Op,
     input::{Complete, Config, Costs, Location, Reserve},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a plan is asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanAsk {
     /// The instance whose orders are planned.
@@ -121,6 +122,7 @@ fn pick() -> Op {
     Ord,
     Serialize,
     Deserialize,
+    JsonSchema,
     clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
@@ -137,7 +139,7 @@ pub enum Through {
 }
 
 /// Rules of orders. What is absent is left to the wider rule, and in the end to the standard.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
     /// 0 (most urgent) to 9; the standard is 5.

@@ -1,6 +1,7 @@
 //! Claims by hand: held until they are released, whoever plans.
 
 use orders::Day;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{
     StoreError,
@@ -8,13 +9,13 @@ use store::{
 };
 
 use super::{
-    Orders, OrdersError,
+    Orders, OrdersError, PLANNER,
     cin7::Availability,
-    read::{parse, resource},
+    read::{UPSTREAM, parse, resource},
 };
 
 /// Units that are to be held for an order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldAsk {
     /// The instance.
@@ -44,6 +45,10 @@ impl Orders {
     /// [`OrdersError::Hold`] when the units are taken: of all who ask for the last ones, one gets them.
     pub async fn hold(&self, ask: &HoldAsk, by: &str) -> Result<String, OrdersError> {
         self.understood(&ask.instance)?;
+        if matches!(by, UPSTREAM | PLANNER) {
+            let text = format!("`{by}` is nobody's name: claims of {by} are made otherwise");
+            return Err(OrdersError::Name(text));
+        }
         let store = self.mirror.store();
         let table = resource("availability")?;
         let unknown = || StoreError::Unknown {
@@ -77,7 +82,7 @@ impl Orders {
             .claims(&ask.instance, None)
             .await?
             .iter()
-            .filter(|claim| claim.node == ask.node && claim.by == super::read::UPSTREAM)
+            .filter(|claim| claim.node == ask.node && claim.by == UPSTREAM)
             .map(|claim| claim.qty)
             .sum();
         let today = store.today().await?;

@@ -37,6 +37,28 @@ pub struct PlanView {
     pub reasons: Vec<Value>,
 }
 
+impl PlanView {
+    /// Keeps `most` rows of each list, those after the first `from`. Answers whether any list goes on.
+    pub fn cut(&mut self, from: usize, most: usize) -> bool {
+        fn keep<T>(rows: &mut Vec<T>, from: usize, most: usize) -> bool {
+            rows.drain(..from.min(rows.len()));
+            let goes_on = rows.len() > most;
+            rows.truncate(most);
+            goes_on
+        }
+        let lists = [
+            keep(&mut self.shipments, from, most),
+            keep(&mut self.short, from, most),
+            keep(&mut self.promises, from, most),
+            keep(&mut self.broken, from, most),
+            keep(&mut self.left_out, from, most),
+            keep(&mut self.irreversible, from, most),
+            keep(&mut self.reasons, from, most),
+        ];
+        lists.contains(&true)
+    }
+}
+
 /// What one order gets from one location.
 #[derive(Debug, Serialize)]
 pub struct ShipmentView {

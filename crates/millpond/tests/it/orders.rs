@@ -2,6 +2,7 @@
 
 mod arrival;
 mod day;
+mod door;
 mod faults;
 mod ledger;
 mod shop;

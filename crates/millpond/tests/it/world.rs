@@ -50,7 +50,7 @@ currency = "EUR"
 "#;
 
 pub struct World {
-    _database: TestDatabase,
+    _database: Option<TestDatabase>,
     pub store: Store,
     pub address: SocketAddr,
     pub stop: CancellationToken,
@@ -81,7 +81,19 @@ impl World {
         let store = Store::from_pool(database.pool());
         let environment = Environment::default();
         let loaded: Loaded = parse("world", CONFIG, Path::new("."), &environment).unwrap();
-        let (mirror, own) = open_hot_mirror(&loaded, &environment, store.clone())
+        let mut world = Self::over(store, &loaded, &environment, keys).await;
+        world._database = Some(database);
+        world
+    }
+
+    /// A server over what is there already.
+    pub async fn over(
+        store: Store,
+        loaded: &Loaded,
+        environment: &Environment,
+        keys: &[&str],
+    ) -> Self {
+        let (mirror, own) = open_hot_mirror(loaded, environment, store.clone())
             .await
             .unwrap();
         let stop = CancellationToken::new();
@@ -93,7 +105,7 @@ impl World {
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(http::serve(app, listener, Duration::from_secs(2)));
         Self {
-            _database: database,
+            _database: None,
             store,
             address,
             stop,

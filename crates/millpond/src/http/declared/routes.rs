@@ -2,10 +2,14 @@
 
 use super::{
     AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, LIMIT,
-    MAX_AGE, NAME, NUMBER_AFTER, Needs::*, OF_RESOURCE, OF_TENANT, PAYLOAD, PRINCIPAL, PROJECT,
-    RECORD, RESOURCE, STATE, TENANT, WAIT, WHERE, reads, writes,
+    MAX_AGE, NAME, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE,
+    PAYLOAD, PRINCIPAL, PROJECT, RECORD, RESOURCE, ROWS_AFTER, SAID_BY, STATE, TENANT, WAIT, WHERE,
+    reads, writes,
 };
-use crate::http::{keys, projects, records, sql, tenants};
+use crate::{
+    http::{keys, orders, projects, records, sql, tenants},
+    orders::{HoldAsk, PlanAsk},
+};
 
 /// Every declared route.
 pub const DECLARED: &[Declared] = &[
@@ -283,5 +287,85 @@ pub const DECLARED: &[Declared] = &[
         "Give a key a new credential, shown this once",
     )
     .answer("NewKey"),
+    reads("GET", "/v1/orders/plans", User, "Order plans, newest first")
+        .query(&[INSTANCE, ORDER_STATE, BEFORE, LIMIT])
+        .answer("Plans"),
+    writes(
+        "POST",
+        "/v1/orders/plans",
+        Developer,
+        &[],
+        "Plan open orders from the mirror, without a call",
+    )
+    .query(&[SAID_BY])
+    .body::<PlanAsk>()
+    .answer("Plan")
+    .status(201),
+    reads(
+        "GET",
+        "/v1/orders/plans/{plan}",
+        User,
+        "What a plan writes, has written, and leaves short",
+    )
+    .query(&[ROWS_AFTER, LIMIT])
+    .answer("Plan"),
+    reads(
+        "GET",
+        "/v1/orders/plans/{plan}/orders/{order}",
+        User,
+        "Why one order of a plan gets what it gets",
+    )
+    .answer("Explanation"),
+    writes(
+        "POST",
+        "/v1/orders/plans/{plan}/approve",
+        Developer,
+        &[],
+        "Approve a plan: nobody else gets its units",
+    )
+    .query(&[SAID_BY])
+    .answer("PlanRow"),
+    writes(
+        "POST",
+        "/v1/orders/plans/{plan}/apply",
+        Developer,
+        &[],
+        "Begin to write an approved plan upstream, or go on",
+    )
+    .answer("PlanRow")
+    .status(202),
+    writes(
+        "POST",
+        "/v1/orders/plans/{plan}/cancel",
+        Developer,
+        &[],
+        "Cancel a plan whose apply has not begun",
+    )
+    .query(&[SAID_BY])
+    .answer("PlanRow"),
+    reads("GET", "/v1/orders/claims", User, "Who holds which units")
+        .query(&[OF_INSTANCE, ORDER, AFTER, LIMIT])
+        .answer("Claims"),
+    writes(
+        "POST",
+        "/v1/orders/claims",
+        Developer,
+        &[],
+        "Hold units for an order, unless they are taken",
+    )
+    .query(&[SAID_BY])
+    .body::<HoldAsk>()
+    .answer("Held")
+    .status(201),
+    writes(
+        "POST",
+        "/v1/orders/claims/release",
+        Developer,
+        &[],
+        "Give held units back",
+    )
+    .query(&[SAID_BY])
+    .body::<orders::ReleaseUnits>()
+    .status(204),
     reads("GET", "/openapi.json", Nobody, "This description").answer("OpenApi"),
 ];

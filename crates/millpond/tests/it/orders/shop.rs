@@ -9,7 +9,7 @@ use std::{
 
 use http::Method;
 use millpond::{
-    config::parse,
+    config::{Loaded, parse},
     environment::Environment,
     instances::open_mirror,
     orders::{Orders, Pace, PlanAsk, PlanView},
@@ -20,6 +20,8 @@ use simulators::cin7::{Account, Cin7, Options};
 use store::{Store, testing::TestDatabase};
 use tokio_util::sync::CancellationToken;
 use upstream::{Call, Class};
+
+use crate::world::World;
 
 pub const INSTANCE: &str = "pond";
 
@@ -55,6 +57,17 @@ pub fn config(sim: &Cin7) -> String {
     )
 }
 
+fn environment(account: &Account) -> Environment {
+    Environment::of(&[
+        ("SIM_ACCOUNT", account.account_id.as_str()),
+        ("SIM_KEY", account.keys[0].as_str()),
+    ])
+}
+
+fn loaded(sim: &Cin7, environment: &Environment) -> Loaded {
+    parse("shop", &config(sim), Path::new("."), environment).unwrap()
+}
+
 impl Shop {
     /// A company with its newest `sales` orders, mirrored.
     pub async fn with_sales(sales: usize) -> Self {
@@ -76,12 +89,8 @@ impl Shop {
         let account = sim.options().accounts[0].clone();
         let database = TestDatabase::fresh().await;
         let store = Store::from_pool(database.pool());
-        let vars = [
-            ("SIM_ACCOUNT", account.account_id.as_str()),
-            ("SIM_KEY", account.keys[0].as_str()),
-        ];
-        let environment = Environment::of(&vars);
-        let loaded = parse("shop", &config(&sim), Path::new("."), &environment).unwrap();
+        let environment = environment(&account);
+        let loaded = loaded(&sim, &environment);
         let mirror = open_mirror(&loaded, &environment, store).await.unwrap();
         let orders = Orders::with_pace(mirror.clone(), pace());
         let shop = Self {
@@ -93,6 +102,13 @@ impl Shop {
         };
         shop.sync().await;
         shop
+    }
+
+    /// A server over the same database.
+    pub async fn serve(&self) -> World {
+        let environment = environment(&self.sim.options().accounts[0]);
+        let store = Store::from_pool(self.database.pool());
+        World::over(store, &loaded(&self.sim, &environment), &environment, &[]).await
     }
 
     pub async fn sync(&self) {
