@@ -23,6 +23,7 @@ pub mod reader;
 pub mod records;
 pub mod resources;
 pub mod runs;
+pub mod sources;
 pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -56,6 +56,15 @@ impl Desk {
         chores: ChoreSettings,
         prepare: impl FnOnce(&ConnectWise),
     ) -> Self {
+        Self::with(options, |settings| settings.chores = chores, prepare).await
+    }
+
+    /// As [`Desk::new`], with settings changed at will.
+    pub async fn with(
+        options: Options,
+        change: impl FnOnce(&mut InstanceSettings),
+        prepare: impl FnOnce(&ConnectWise),
+    ) -> Self {
         let database = TestDatabase::fresh().await;
         let sim = ConnectWise::start(options, SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
@@ -79,7 +88,7 @@ impl Desk {
             "catalog_item",
             "adjustment",
         ];
-        let settings = InstanceSettings {
+        let mut settings = InstanceSettings {
             name: "psa".to_owned(),
             connector: connector(),
             base_url: Some(sim.base_url()),
@@ -101,8 +110,9 @@ impl Desk {
                 window: Duration::from_millis(50),
             }),
             concurrency: Some(6),
-            chores,
+            chores: ChoreSettings::default(),
         };
+        change(&mut settings);
         let mirror = open(database.store(), vec![settings]).await;
         let desk = Self {
             _database: database,

@@ -13,6 +13,8 @@ mod hot;
 mod house;
 mod listings;
 mod logging;
+mod pace;
+mod passes;
 mod payloads;
 mod shelf;
 mod sweeping;

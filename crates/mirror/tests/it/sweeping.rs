@@ -13,13 +13,13 @@ use store::events::EventFilter;
 
 use crate::desk::{Desk, hasty, never, size};
 
-async fn sweep(mirror: &mirror::Mirror, name: &str) -> SweepReport {
+pub async fn sweep(mirror: &mirror::Mirror, name: &str) -> SweepReport {
     let reports = mirror.sweep(name, None, "tester", &never()).await.unwrap();
     reports.into_iter().next().unwrap()
 }
 
 /// All deals cool, so that what is hot stays hot while a slow machine tests; but for some that moved just now.
-fn mostly_cool(moved: usize) -> impl FnOnce(&ConnectWise) {
+pub fn mostly_cool(moved: usize) -> impl FnOnce(&ConnectWise) {
     move |sim| {
         let now = Timestamp::now();
         for (n, id) in sim
@@ -41,7 +41,7 @@ fn mostly_cool(moved: usize) -> impl FnOnce(&ConnectWise) {
     }
 }
 
-fn deal_of(call: &Call) -> Option<i64> {
+pub fn deal_of(call: &Call) -> Option<i64> {
     let rest = call.path.strip_prefix("sales/opportunities/")?;
     rest.split('/').next()?.parse().ok()
 }
@@ -321,7 +321,7 @@ async fn b75_b76_b78_the_catalog_pass_keeps_its_pace_and_leaves_alone_what_is_fr
 }
 
 /// The pauses in which no call was under way.
-fn gaps(calls: &[Call]) -> Vec<Duration> {
+pub fn gaps(calls: &[Call]) -> Vec<Duration> {
     let mut spans: Vec<(Instant, Instant)> = calls
         .iter()
         .map(|call| (call.arrived, call.answered.unwrap_or(call.arrived)))

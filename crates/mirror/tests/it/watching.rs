@@ -8,7 +8,7 @@ use store::runs::Run;
 
 use crate::desk::{Desk, hasty, never, size};
 
-async fn look(desk: &Desk) -> Run {
+pub async fn look(desk: &Desk) -> Run {
     desk.mirror
         .look("adjustments", "psa", "tester", &never())
         .await
@@ -26,7 +26,7 @@ async fn desk(per_cycle_max: u32, cooldown: Duration) -> Desk {
 }
 
 /// Items whose stock was asked for.
-fn fetched(desk: &Desk) -> Vec<i64> {
+pub fn fetched(desk: &Desk) -> Vec<i64> {
     let calls = desk.calls();
     let mut items: Vec<i64> = calls
         .iter()
