@@ -259,7 +259,7 @@ pub(crate) fn segments(info: &FamilyInfo) -> Result<Vec<Segment>, FamilyError> {
         !text.is_empty()
             && text
                 .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
     };
     let mut segments = Vec::new();
     for piece in info.name.split(':') {

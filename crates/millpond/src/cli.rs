@@ -16,6 +16,7 @@ mod runs;
 mod schedule;
 pub(crate) mod serve;
 mod simulate;
+mod sources;
 mod sql;
 mod sweep;
 pub(crate) mod sync;
@@ -79,6 +80,7 @@ enum Command {
     Quarantine(runs::Quarantine),
     Changes(changes::Changes),
     Events(events::Events),
+    Sources(sources::Sources),
     Init(init::Init),
     #[command(subcommand)]
     Tenants(tenants::Tenants),
@@ -172,6 +174,7 @@ impl Command {
             Self::Quarantine(quarantine) => quarantine.run(context).await,
             Self::Changes(changes) => changes.run(context).await,
             Self::Events(events) => events.run(context).await,
+            Self::Sources(sources) => sources.run(context).await,
             Self::Init(init) => init.run(context).await,
             Self::Tenants(tenants) => tenants.run(context).await,
             Self::Projects(projects) => projects.run(context).await,

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b107_b108_each_start_has_its_file_and_the_pointers_lead_to_the_newest() {
+    fn b107_b108_b139_each_start_has_its_file_and_the_pointers_lead_to_the_newest() {
         let folder = tempfile::tempdir().unwrap();
         let now: Timestamp = "2026-03-02T14:30:05.123456Z".parse().unwrap();
         let first = CallLog::open(folder.path(), now).unwrap();

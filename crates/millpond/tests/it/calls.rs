@@ -62,6 +62,25 @@ fn folder_with(logs: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
+/// No environment at all, so no `PATH` either: nothing but the program itself can have made the report.
+#[test]
+fn b148_the_report_needs_no_other_program() {
+    let folder = folder_with(&[(NEW, &log(50))]);
+    for args in [
+        &["calls", "report"][..],
+        &["calls", "report", "--json"],
+        &["calls", "report", "--html", "report.html"],
+    ] {
+        let output = millpond(folder.path(), args, b"");
+        assert_eq!(code(&output), 0, "{args:?}: {}", said(&output));
+    }
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("<svg"), "no plot");
+    for foreign in ["src=\"http", "href=\"http", "@import", "<link"] {
+        assert!(!page.contains(foreign), "the page needs {foreign}");
+    }
+}
+
 #[test]
 fn b119_b120_the_newest_log_a_named_one_or_standard_input_is_reported() {
     let folder = folder_with(&[(OLD, &log(3)), (NEW, &log(5)), ("zzz.jsonl", &log(9))]);

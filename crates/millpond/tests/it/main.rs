@@ -9,6 +9,7 @@ mod access;
 mod calls;
 mod commands;
 mod config;
+mod desk;
 mod events;
 mod fuzz;
 mod http;

@@ -284,15 +284,13 @@ async fn b13_more_pages_than_one_are_followed_to_the_end() {
     assert_eq!(body(&detail, "products")["products"], documents(wanted));
 }
 
-/// B9, B131: what was fetched before stands in for what cannot be fetched, and says so.
+/// Each of the three verbs, and only that key goes.
 #[tokio::test]
-async fn b131_writes_are_read_at_once_and_outages_are_answered_with_the_last_row() {
+async fn b132_b133_b131_each_write_of_a_note_or_a_contact_is_read_at_once_and_outdates_one_key() {
     let desk = Desk::new().await;
     let id = desk.rich_deals()[0];
     desk.detail(id, &ALL, ReadAsk::default()).await;
     desk.calls();
-
-    // B132, B133: each of the three verbs, and only that key goes.
     for (payload, new, changed) in [
         (
             "notes",
@@ -352,6 +350,15 @@ async fn b131_writes_are_read_at_once_and_outages_are_answered_with_the_last_row
                 .all(|e| id_of(e) != item)
         );
     }
+}
+
+/// B9, B131: what was fetched before stands in for what cannot be fetched, and says so.
+#[tokio::test]
+async fn b131_writes_are_read_at_once_and_outages_are_answered_with_the_last_row() {
+    let desk = Desk::new().await;
+    let id = desk.rich_deals()[0];
+    desk.detail(id, &ALL, ReadAsk::default()).await;
+    desk.calls();
 
     // D10: nobody knows whether it arrived, so nobody believes what was there before.
     desk.sim.faults().reset_every(1);

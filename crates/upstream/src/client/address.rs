@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn slashes_and_paths_of_the_base_url_do_not_matter() {
+    fn b137_slashes_and_paths_of_the_base_url_do_not_matter() {
         let expected = "https://x.com/api/v2/saleList?Page=1&q=a+b%26c";
         for base in [
             "https://x.com/api/v2",
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn private_and_odd_base_urls_are_refused() {
+    fn b137_private_and_odd_base_urls_are_refused() {
         for bad in [
             "https://127.0.0.1/x",
             "https://localhost",

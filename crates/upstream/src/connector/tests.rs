@@ -480,6 +480,51 @@ fn b12_to_b20_the_families_of_connectwise_are_the_eight_that_are_required() {
     ");
 }
 
+/// Each kind of payload has one place that says how it is fetched, and the deal itself has its own.
+#[test]
+fn b141_each_payload_has_one_loader_and_one_family() {
+    let text = include_str!("../../../../connectors/connectwise.toml");
+    let connector = Connector::parse("connectwise.toml", text).unwrap();
+    let deal = connector.resource("opportunity").unwrap();
+    assert_eq!(deal.family.as_ref().unwrap().as_str(), "opp:cw-data:{id}");
+    assert_eq!(
+        deal.get.as_ref().unwrap().path.as_str(),
+        "sales/opportunities/{id}"
+    );
+    let loaders: Vec<String> = connector
+        .payloads
+        .iter()
+        .filter(|payload| payload.of == "opportunity")
+        .map(|payload| {
+            let parts = payload.parts.iter().map(|part| match &part.source {
+                PartSource::Get(endpoint) => format!("GET {}", endpoint.path.as_str()),
+                PartSource::List { endpoint, .. } => format!("LIST {}", endpoint.path.as_str()),
+                other => format!("{other:?}"),
+            });
+            let parts: Vec<String> = parts.collect();
+            format!("{}: {}", payload.short_name(), parts.join(", "))
+        })
+        .collect();
+    insta::assert_snapshot!(loaders.join("\n"), @r"
+    activities: LIST sales/activities
+    notes: LIST sales/opportunities/{id}/notes
+    contacts: LIST sales/opportunities/{id}/contacts
+    products: GET sales/opportunities/{id}/forecast, LIST procurement/products
+    company: GET company/companies/{company}, LIST company/contacts
+    site: GET company/companies/{company}/sites/{site}
+    ");
+    let mut families: Vec<&str> = connector
+        .payloads
+        .iter()
+        .map(|p| p.family.as_str())
+        .collect();
+    families.push("opp:cw-data:{id}");
+    let all = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), all, "two loaders for one family");
+}
+
 mod noise {
     use proptest::prelude::*;
 

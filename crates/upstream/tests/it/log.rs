@@ -154,3 +154,41 @@ fn b105_b107_killed_at_any_moment_every_line_is_whole_and_the_next_start_has_its
     // What was killed holds nothing: all logs can be cleared.
     assert_eq!(clear_call_logs(folder.path()).unwrap().removed.len(), 3);
 }
+
+/// Lines of one endpoint carry one label, whatever id they are about; a caller may name it otherwise.
+#[tokio::test]
+async fn b102_without_a_label_a_line_carries_the_method_and_the_route_template() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = CallLog::open(folder.path(), jiff::Timestamp::now()).unwrap();
+    let answer = Reply::ok("{\"id\":41,\"ID\":41}");
+    let script = vec![answer.clone(), answer.clone(), answer];
+    let rig = rig_with(script, CONNECTOR, 1, |_| {}, Some(log)).await;
+    for name in ["ticket", "sale"] {
+        let resource = rig.client.connector().resource(name).unwrap().clone();
+        let found = rig.client.get_record(&resource, "41", Class::Read).await;
+        assert!(matches!(found, Ok(Fetched::Found(..))), "{found:?}");
+    }
+    let mut named = Call::get("service/tickets/41", Class::Read);
+    named.label = Some("tickets of the day".to_owned());
+    rig.client.call(named).await.unwrap();
+    let text = std::fs::read_to_string(folder.path().join(LATEST)).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["url"].as_str().unwrap(),
+                line["label"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("/service/tickets/41", "GET service/tickets/{id}"),
+        ("/sale?ID=41", "GET sale"),
+        ("/service/tickets/41", "tickets of the day"),
+    ];
+    assert_eq!(told, expected);
+}
