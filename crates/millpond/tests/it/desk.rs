@@ -23,6 +23,19 @@ struct Desk {
 /// A process that does not outlive its test.
 struct Process(Child);
 
+impl Process {
+    /// Asks it to end, as a service manager would, and waits until it has: its leases are given back.
+    async fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it does not end when asked to");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         drop(self.0.kill());
@@ -213,7 +226,7 @@ async fn b91_b102_b106_a_sweep_with_the_log_on_is_reported_with_upstreams_own_me
 #[tokio::test(flavor = "multi_thread")]
 async fn b109_b110_every_command_that_calls_can_be_told_to_log() {
     let desk = Desk::new(4, Latency::None).await;
-    drop(desk.start(&["dev"], None, 3).await);
+    desk.start(&["dev"], None, 3).await.stop().await;
     assert!(desk.logs().is_empty(), "{:?}", desk.logs());
     let mut expected = 0;
     for (args, log) in [
@@ -230,7 +243,7 @@ async fn b109_b110_every_command_that_calls_can_be_told_to_log() {
             )
             .await;
         }
-        drop(desk.start(args, log, 2).await);
+        desk.start(args, log, 2).await.stop().await;
         expected += 1;
         let logs = desk.logs();
         assert_eq!(
