@@ -18,10 +18,12 @@ use crate::value::Cacheable;
 
 /// Registers families and opens the cache.
 ///
-/// Physical keys begin with the build and a hash over every family's name, scope and shape. A build
-/// that changes any of them reads nothing that another build wrote, and writes nothing it could read.
+/// Physical keys begin with the build and a hash over every family's name, scope and shape, and over the
+/// [space](CacheBuilder::space). A build that changes any of them reads nothing that another build wrote, and
+/// writes nothing it could read.
 pub struct CacheBuilder {
     build: String,
+    space: String,
     families: Vec<Registered>,
     clock: Arc<dyn Clock>,
     outbox: Option<Arc<dyn Outbox>>,
@@ -33,10 +35,18 @@ impl CacheBuilder {
         let clock = Arc::new(SystemClock::default());
         Self {
             build: build.to_owned(),
+            space: String::new(),
             families: Vec::new(),
             clock,
             outbox: None,
         }
+    }
+
+    /// Keeps the values of `space` apart from those of others in the same shared store: the identity of the
+    /// primary database that loaders read.
+    pub fn space(mut self, space: &str) -> Self {
+        self.space = space.to_owned();
+        self
     }
 
     /// Takes the time from `clock`.
@@ -180,6 +190,9 @@ impl CacheBuilder {
             .map(|f| format!("{}\n{}\n{}", f.info.name, f.info.scope, f.info.shape))
             .collect();
         shapes.sort();
+        if !self.space.is_empty() {
+            shapes.push(self.space.clone());
+        }
         let hash = xxhash_rust::xxh3::xxh3_64(shapes.join("\n\n").as_bytes());
         let mut schema = String::from("mp");
         key::escape(&self.build, &mut schema);

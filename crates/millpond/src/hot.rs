@@ -24,7 +24,7 @@ use crate::{
 /// # Errors
 ///
 /// Two families could name the same key, or the URL of the shared store is missing or wrong. A shared store that
-/// does not answer is no error: it is bypassed until it does.
+/// does not answer is no error: it is bypassed until it does. The database is away.
 pub async fn open(
     config: &CacheConfig,
     secrets: &Secrets,
@@ -35,7 +35,10 @@ pub async fn open(
     let families = record_families(&mut builder, config, instances)
         .context("the connectors' hot values cannot be told apart")?;
     let own = OwnFamilies::register(&mut builder)?;
-    let builder = builder.outbox(Arc::new(families.outbox(store)));
+    let identity = store.identity().await?;
+    let builder = builder
+        .space(&identity)
+        .outbox(Arc::new(families.outbox(store)));
     let memory = MemoryOptions {
         bytes_max: config.memory_mib << 20,
     };

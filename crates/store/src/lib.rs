@@ -63,26 +63,8 @@ impl Store {
     /// URL is no PostgreSQL URL, or a migration fails.
     pub async fn open(url: &str, connections_max: u32) -> Result<Self> {
         let options: PgConnectOptions = url.parse().to("read the database URL")?;
-        let pool = PgPoolOptions::new()
-            .max_connections(connections_max)
+        let pool = pool_options(connections_max)
             .acquire_timeout(Duration::from_secs(10))
-            // A future that is dropped while its transaction begins leaves it open on the server, with its
-            // locks: nobody gets a connection, and none rests in the pool, before it is rolled back.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > PROBE_AFTER {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    sqlx::query("ROLLBACK").execute(connection).await?;
-                    Ok(true)
-                })
-            })
             .connect_with(options.application_name("millpond").options([
                 // A plan made while a table was small would scan it for ever.
                 ("plan_cache_mode", "force_custom_plan"),
@@ -121,6 +103,40 @@ impl Store {
             .to("see whether it answers")?;
         Ok(())
     }
+
+    /// A text that tells this database from every other, also from one of the same name on another server. A
+    /// physical copy of a whole server has the same one; a restored dump has another.
+    pub async fn identity(&self) -> Result<String> {
+        sqlx::query_scalar(
+            "SELECT system_identifier || '-' || oid FROM pg_control_system(), pg_database \
+             WHERE datname = current_database()",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .to("tell it from others")
+    }
+}
+
+/// A pool whose connections rest without a transaction: a future that is dropped while its transaction begins leaves
+/// it open on the server, with its locks. Nobody gets a connection before it is rolled back.
+pub(crate) fn pool_options(connections_max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > PROBE_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                sqlx::query("ROLLBACK").execute(connection).await?;
+                Ok(true)
+            })
+        })
 }
 
 /// Brings the database at `pool` to this build's schema.

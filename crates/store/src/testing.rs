@@ -113,9 +113,7 @@ impl TestDatabase {
             .await?;
         connection.close().await?;
         let options = server.options.clone().database(&name);
-        let pool = PgPoolOptions::new()
-            .max_connections(POOL_CONNECTIONS_MAX)
-            .connect_lazy_with(options);
+        let pool = crate::pool_options(POOL_CONNECTIONS_MAX).connect_lazy_with(options);
         let url = with_database(&server.url, &name);
         Ok(Self {
             name,

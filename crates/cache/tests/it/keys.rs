@@ -109,13 +109,19 @@ fn a_family_that_cannot_be_is_refused_by_name() {
 }
 
 #[test]
-fn another_build_or_another_shape_is_another_name() {
-    let schema = |build: &str, name: &str| {
-        let mut builder = CacheBuilder::new(build);
+fn another_build_shape_or_space_is_another_name() {
+    let schema_of = |build: &str, space: &str, name: &str| {
+        let mut builder = CacheBuilder::new(build).space(space);
         builder.family(spec::<Everyone, u64>(name)).unwrap();
         builder.memory(MemoryOptions::default()).health().schema
     };
+    let schema = |build: &str, name: &str| schema_of(build, "", name);
     assert_eq!(schema("1", "a:{id}"), schema("1", "a:{id}"));
     assert_ne!(schema("1", "a:{id}"), schema("2", "a:{id}"));
     assert_ne!(schema("1", "a:{id}"), schema("1", "b:{id}"));
+    assert_ne!(schema("1", "a:{id}"), schema_of("1", "staging", "a:{id}"));
+    assert_eq!(
+        schema_of("1", "staging", "a-b:{id}"),
+        schema_of("1", "staging", "a-b:{id}")
+    );
 }

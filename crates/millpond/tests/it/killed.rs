@@ -14,6 +14,8 @@ use serde_json::Value;
 use simulators::cin7::{Account, Cin7, FaultRates, Options};
 use store::testing::TestDatabase;
 
+use crate::world::{CacheOf, Kind};
+
 const RESOURCES: &[(&str, &str)] = &[
     ("sale_header", "saleList"),
     ("sale", "sale"),
@@ -43,6 +45,7 @@ struct Yard {
     sim: Cin7,
     account: Account,
     folder: tempfile::TempDir,
+    _cache: CacheOf,
 }
 
 impl Yard {
@@ -60,9 +63,11 @@ impl Yard {
             .await
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let cache = CacheOf::new(Kind::of_this_run());
         let mut config = format!(
-            "[[instance]]\nname = \"uk\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
+            "{}[[instance]]\nname = \"uk\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
              timeout = \"2s\"\nlimit = {{ calls = 500, per = \"50ms\" }}\n",
+            cache.line(),
             sim.base_url()
         );
         for (resource, kind, every) in [
@@ -82,6 +87,7 @@ impl Yard {
             sim,
             account,
             folder,
+            _cache: cache,
         }
     }
 

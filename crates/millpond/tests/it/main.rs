@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod cached;
 mod calls;
 mod commands;
 mod config;
@@ -16,5 +17,6 @@ mod http;
 mod killed;
 mod mirroring;
 mod orders;
+mod redis;
 mod shared_budget;
 mod world;

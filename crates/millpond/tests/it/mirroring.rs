@@ -12,6 +12,8 @@ use simulators::cin7::{Account, Cin7, Options};
 use store::testing::TestDatabase;
 use tokio::{io::AsyncBufReadExt as _, process::Command};
 
+use crate::world::{CacheOf, Kind};
+
 /// How long the program may take for anything here.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -20,6 +22,7 @@ struct Company {
     sim: Cin7,
     database: TestDatabase,
     dir: tempfile::TempDir,
+    _cache: CacheOf,
 }
 
 impl Company {
@@ -36,18 +39,25 @@ impl Company {
         let sim = Cin7::start(options, address).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), format!("{key}\n")).unwrap();
+        let cache = CacheOf::new(Kind::of_this_run());
         let config = format!(
-            "[[instance]]\nname = \"pond\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
+            "{}[[instance]]\nname = \"pond\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
              resources = [\"sale_header\", \"sale\", \"customer\", \"location\"]\nlimit = {{ calls = 5000, per = \"1s\" }}\n\
              [[instance.connection]]\nname = \"main\"\n\
              secrets = {{ account_id = \"env:POND_ACCOUNT\", application_key = \"file:key\" }}\n\
              [[instance.schedule]]\nresource = \"sale_header\"\nkind = \"changes\"\nevery = \"1s\"\n",
+            cache.line(),
             sim.base_url()
         );
         std::fs::write(dir.path().join("millpond.toml"), config).unwrap();
         std::fs::write(dir.path().join("account"), id).unwrap();
         let database = TestDatabase::fresh().await;
-        Self { sim, database, dir }
+        Self {
+            sim,
+            database,
+            dir,
+            _cache: cache,
+        }
     }
 
     fn command(&self, args: &[&str]) -> Command {

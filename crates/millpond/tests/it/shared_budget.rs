@@ -9,6 +9,8 @@ use std::{
 use simulators::cin7::{Account, Cin7, Limit, Options};
 use store::testing::TestDatabase;
 
+use crate::world::{CacheOf, Kind};
+
 const CALLS: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(2);
 
@@ -46,9 +48,11 @@ async fn two_processes_and_three_connections_never_pass_a_limit_and_share_the_wo
     .unwrap();
     let database = TestDatabase::fresh().await;
     let folder = tempfile::tempdir().unwrap();
+    let cache = CacheOf::new(Kind::of_this_run());
     let mut config = format!(
-        "[[instance]]\nname = \"uk\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
+        "{}[[instance]]\nname = \"uk\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
          resources = [\"sale_header\", \"sale\"]\nlimit = {{ calls = {CALLS}, per = \"2s\" }}\n",
+        cache.line(),
         sim.base_url()
     );
     for n in 0..3 {

@@ -1,6 +1,6 @@
 //! A mirror with a few records in a database of its own, and the real server in front of it.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use millpond::{
     http::{self, App, guard::ApiKeys},
     instances::open_hot_mirror,
 };
+use mirror::hot::Hot;
 use serde_json::{Value, json};
 use store::{
     ResourceName, Store,
@@ -24,8 +25,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use upstream::Secret;
 
+use crate::redis::Redis;
+
 /// Two instances of one connector, whose upstream does not answer.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [sql]
 timeout = "2s"
 rows_max = 100
@@ -49,8 +52,61 @@ private_hosts = true
 currency = "EUR"
 "#;
 
+/// Where servers keep their hot values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    Off,
+    Memory,
+    Redis,
+    TwoTier,
+}
+
+impl Kind {
+    /// What MILLPOND_TEST_CACHE says, or the default of the program.
+    pub fn of_this_run() -> Self {
+        match std::env::var("MILLPOND_TEST_CACHE").as_deref() {
+            Err(_) | Ok("memory") => Self::Memory,
+            Ok("off") => Self::Off,
+            Ok("redis") => Self::Redis,
+            Ok("two-tier") => Self::TwoTier,
+            Ok(other) => panic!("MILLPOND_TEST_CACHE={other}: off, memory, redis or two-tier"),
+        }
+    }
+}
+
+/// A cache of a kind, as configuration names it, and the Redis that it needs.
+pub struct CacheOf {
+    redis: Option<Redis>,
+    line: String,
+}
+
+impl CacheOf {
+    pub fn new(kind: Kind) -> Self {
+        let is_shared = matches!(kind, Kind::Redis | Kind::TwoTier);
+        let redis = is_shared.then(Redis::start);
+        let line = match (kind, &redis) {
+            (Kind::Off, _) => "cache = \"off\"\n".to_owned(),
+            (_, Some(redis)) => format!(
+                "cache = {{ store = \"{}\", two_tier = {}, probe_every = \"1s\" }}\n",
+                redis.url(),
+                kind == Kind::TwoTier
+            ),
+            _ => "cache = \"memory\"\n".to_owned(),
+        };
+        Self { redis, line }
+    }
+
+    /// The line of configuration; it stands before all tables.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+}
+
 pub struct World {
-    _database: Option<TestDatabase>,
+    database: Option<Arc<TestDatabase>>,
+    cache: Option<Arc<CacheOf>>,
+    config: String,
+    hot: Hot,
     pub store: Store,
     pub address: SocketAddr,
     pub stop: CancellationToken,
@@ -77,12 +133,57 @@ impl World {
     }
 
     pub async fn with_keys(keys: &[&str]) -> Self {
-        let database = TestDatabase::fresh().await;
+        Self::of(Kind::of_this_run(), CONFIG, keys).await
+    }
+
+    /// A server over a cache of a kind, with a configuration and keys of its own.
+    pub async fn of(kind: Kind, config: &str, keys: &[&str]) -> Self {
+        let database = Arc::new(TestDatabase::fresh().await);
+        let cache = Arc::new(CacheOf::new(kind));
+        Self::on(database, cache, config, keys).await
+    }
+
+    /// Another server on the same database, over a cache of its own.
+    pub async fn beside(&self, kind: Kind, keys: &[&str]) -> Self {
+        let cache = Arc::new(CacheOf::new(kind));
+        Self::on(self.database(), cache, &self.config, keys).await
+    }
+
+    /// A server on another database that shares the Redis.
+    pub async fn stranger(&self) -> Self {
+        let database = Arc::new(TestDatabase::fresh().await);
+        Self::on(database, self.kept(), &self.config, &[]).await
+    }
+
+    /// Another server on the same database; it shares the Redis, if there is one.
+    pub async fn twin(&self, keys: &[&str]) -> Self {
+        Self::on(self.database(), self.kept(), &self.config, keys).await
+    }
+
+    fn database(&self) -> Arc<TestDatabase> {
+        let database = self.database.as_ref();
+        Arc::clone(database.expect("this world's database is another's"))
+    }
+
+    fn kept(&self) -> Arc<CacheOf> {
+        let cache = self.cache.as_ref();
+        Arc::clone(cache.expect("this world's cache is another's"))
+    }
+
+    async fn on(
+        database: Arc<TestDatabase>,
+        cache: Arc<CacheOf>,
+        config: &str,
+        keys: &[&str],
+    ) -> Self {
         let store = Store::from_pool(database.pool());
         let environment = Environment::default();
-        let loaded: Loaded = parse("world", CONFIG, Path::new("."), &environment).unwrap();
+        let text = format!("{}{config}", cache.line());
+        let loaded: Loaded = parse("world", &text, Path::new("."), &environment).unwrap();
         let mut world = Self::over(store, &loaded, &environment, keys).await;
-        world._database = Some(database);
+        world.database = Some(database);
+        world.cache = Some(cache);
+        world.config = config.to_owned();
         world
     }
 
@@ -96,6 +197,7 @@ impl World {
         let (mirror, own) = open_hot_mirror(loaded, environment, store.clone())
             .await
             .unwrap();
+        let hot = mirror.hot().clone();
         let stop = CancellationToken::new();
         let keys = ApiKeys::new(keys.iter().map(|key| Secret::new(*key)).collect());
         let app = App::open(mirror, own, &loaded.config, keys, stop.clone())
@@ -104,13 +206,36 @@ impl World {
         let listener = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(http::serve(app, listener, Duration::from_secs(2)));
-        Self {
-            _database: None,
+        let world = Self {
+            database: None,
+            cache: None,
+            config: String::new(),
+            hot,
             store,
             address,
             stop,
             served,
-        }
+        };
+        // The first look forgets all.
+        world.hear().await;
+        world
+    }
+
+    pub fn redis(&self) -> &Redis {
+        let cache = self.cache.as_ref();
+        let redis = cache.and_then(|cache| cache.redis.as_ref());
+        redis.expect("this world has no redis")
+    }
+
+    /// The server's cache.
+    pub fn cache(&self) -> &cache::Cache {
+        self.hot.cache()
+    }
+
+    /// Lets the server hear now of what was written, as it does a few times a second.
+    pub async fn hear(&self) {
+        // A database that a test closed has nothing to say.
+        let _ = self.hot.cache().catch_up().await;
     }
 
     /// Writes records as a run does.
@@ -136,6 +261,7 @@ impl World {
             progress: None,
         };
         self.store.write_page(page).await.unwrap();
+        self.hear().await;
     }
 
     pub async fn get(&self, path: &str) -> Reply {

@@ -11,7 +11,7 @@ use http::Method;
 use millpond::{
     config::{Loaded, parse},
     environment::Environment,
-    instances::open_mirror,
+    instances::open_hot_mirror,
     orders::{Orders, Pace, PlanAsk, PlanView},
 };
 use mirror::{Mirror, SyncAsk};
@@ -21,7 +21,7 @@ use store::{Store, testing::TestDatabase};
 use tokio_util::sync::CancellationToken;
 use upstream::{Call, Class};
 
-use crate::world::World;
+use crate::world::{CacheOf, Kind, World};
 
 pub const INSTANCE: &str = "pond";
 
@@ -34,6 +34,7 @@ pub struct Shop {
     pub mirror: Mirror,
     pub orders: Orders,
     pub account: String,
+    cache: CacheOf,
 }
 
 /// As patient as tests are.
@@ -64,8 +65,9 @@ fn environment(account: &Account) -> Environment {
     ])
 }
 
-fn loaded(sim: &Cin7, environment: &Environment) -> Loaded {
-    parse("shop", &config(sim), Path::new("."), environment).unwrap()
+fn loaded(sim: &Cin7, cache: &CacheOf, environment: &Environment) -> Loaded {
+    let text = format!("{}{}", cache.line(), config(sim));
+    parse("shop", &text, Path::new("."), environment).unwrap()
 }
 
 impl Shop {
@@ -90,8 +92,9 @@ impl Shop {
         let database = TestDatabase::fresh().await;
         let store = Store::from_pool(database.pool());
         let environment = environment(&account);
-        let loaded = loaded(&sim, &environment);
-        let mirror = open_mirror(&loaded, &environment, store).await.unwrap();
+        let cache = CacheOf::new(Kind::of_this_run());
+        let loaded = loaded(&sim, &cache, &environment);
+        let (mirror, _) = open_hot_mirror(&loaded, &environment, store).await.unwrap();
         let orders = Orders::with_pace(mirror.clone(), pace());
         let shop = Self {
             sim,
@@ -99,6 +102,7 @@ impl Shop {
             mirror,
             orders,
             account: account.account_id,
+            cache,
         };
         shop.sync().await;
         shop
@@ -108,7 +112,8 @@ impl Shop {
     pub async fn serve(&self) -> World {
         let environment = environment(&self.sim.options().accounts[0]);
         let store = Store::from_pool(self.database.pool());
-        World::over(store, &loaded(&self.sim, &environment), &environment, &[]).await
+        let loaded = loaded(&self.sim, &self.cache, &environment);
+        World::over(store, &loaded, &environment, &[]).await
     }
 
     pub async fn sync(&self) {
