@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how the process ends.
 
+mod cache;
 mod calls;
 mod changes;
 mod config;
@@ -91,6 +92,8 @@ enum Command {
     #[command(subcommand)]
     Calls(calls::Calls),
     #[command(subcommand)]
+    Cache(cache::Cache),
+    #[command(subcommand)]
     Connections(connections::Connections),
     Schedule(schedule::Schedule),
     #[command(subcommand)]
@@ -180,6 +183,7 @@ impl Command {
             Self::Projects(projects) => projects.run(context).await,
             Self::Keys(keys) => keys.run(context).await,
             Self::Calls(calls) => calls.run(context).await,
+            Self::Cache(cache) => cache.run(context).await,
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
             Self::Connector(connector) => connector.run(context),

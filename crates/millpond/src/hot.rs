@@ -1,6 +1,7 @@
 //! From configuration to the hot cache: which families there are, and where their values are kept.
 
 mod own;
+pub mod report;
 
 use std::sync::Arc;
 

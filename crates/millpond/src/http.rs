@@ -1,5 +1,6 @@
 //! The HTTP API: what can be asked of a mirror over the network.
 
+pub mod cache;
 mod caller;
 pub mod declared;
 pub mod error;
@@ -46,6 +47,8 @@ pub struct App {
 struct Inner {
     mirror: Mirror,
     own: OwnFamilies,
+    /// Which families each route read.
+    routes: Arc<::cache::Routes>,
     ear: Ear,
     /// Or why there is no door for SQL.
     reader: Result<Reader, String>,
@@ -94,6 +97,7 @@ impl App {
         Ok(Self {
             inner: Arc::new(Inner {
                 own,
+                routes: Arc::default(),
                 ear: Ear::new(mirror.store().clone()),
                 mirror,
                 reader,
@@ -114,6 +118,10 @@ impl App {
     /// The families besides the mirror's.
     pub fn own(&self) -> &OwnFamilies {
         &self.inner.own
+    }
+
+    fn routes(&self) -> &Arc<::cache::Routes> {
+        &self.inner.routes
     }
 
     fn store(&self) -> &Store {

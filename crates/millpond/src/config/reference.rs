@@ -82,7 +82,8 @@ pub fn page() -> String {
          where they are found: `env:NAME` or `file:PATH` (relative to the file).\n\n\
          Environment variables that go before the file: `DATABASE_URL`, `MILLPOND_LOG`, `MILLPOND_CALL_LOG`,\n\
          `CONCURRENCY`, `BATCH_DELAY_MS`, `CW_ADJUSTMENT_SYNC_MAX_PER_CYCLE`, `CW_ADJUSTMENT_SYNC_COOLDOWN_MS`.\n\
-         `REDIS_URL` holds where the file does not say where hot values are kept.\n",
+         `REDIS_URL` holds where the file does not say where hot values are kept; `MILLPOND_API_KEY` is the key that\n\
+         commands show to a server.\n",
     );
     for table in tables() {
         let _ = write!(text, "\n## `{}`\n\n{}\n\n", table.header, table.about);

@@ -20,6 +20,14 @@ pub const PAYLOAD: &str = "the payload's own";
 /// The family of records, or the one that a connector names.
 pub const RECORD: &str = "the record's own";
 
+/// Whichever family a key is of.
+pub const KEYS_OWN: &str = "the key's own";
+
+/// The loaders of records and of what stands beside them.
+const RECORDS: &[&str] = &["mirror.record", "mirror.payload"];
+/// The loader of search answers.
+const SEARCHES: &[&str] = &["mirror.search"];
+
 /// The least that a caller must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
@@ -69,6 +77,8 @@ pub struct Declared {
     pub streams: bool,
     /// Whether the answer is text.
     pub text: bool,
+    /// The loaders of the families that it answers out of; none: it does not read through the cache.
+    pub cached: &'static [&'static str],
 }
 
 /// Something after `?`.
@@ -195,6 +205,7 @@ const fn reads(
         status: 200,
         streams: false,
         text: false,
+        cached: &[],
     }
 }
 
@@ -233,6 +244,11 @@ impl Declared {
 
     const fn streams(mut self) -> Self {
         self.streams = true;
+        self
+    }
+
+    const fn cached(mut self, loaders: &'static [&'static str]) -> Self {
+        self.cached = loaders;
         self
     }
 

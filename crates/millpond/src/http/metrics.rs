@@ -1,5 +1,7 @@
 //! `GET /metrics`: how the mirror is, for Prometheus.
 
+mod cache;
+
 use std::{sync::OnceLock, time::Duration};
 
 use axum::extract::State;
@@ -127,5 +129,7 @@ pub async fn metrics(
     gauge!("mirror_quarantined").set(status.quarantined as f64);
     gauge!("mirror_snapshot").set(status.snapshot as f64);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], app.render_metrics()))
+    let mut page = app.render_metrics();
+    page.push_str(&cache::render(app.mirror().hot().cache()));
+    Ok(([(header::CONTENT_TYPE, kind)], page))
 }

@@ -122,6 +122,19 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:text instance:text order:text line:text? node:text sku:text qty:int strength:text made:text expires:text? by:text reason:text plan:int? added_at:time",
     ),
     ("Held", "id:text"),
+    ("CacheFamilies", "health:any families:[CacheFamily]"),
+    (
+        "CacheFamily",
+        "name:text loader:text ttl:text scope:text size_class:text hit_ratio?:number hits:int distinct_missed:int misses:int bypassed:int waited:int loads:int loads_failed:int load_us:int refreshed_ahead:int stale_served:int stored:int stored_bytes:int rejected_size:int rejected_key:int rejected_never:int rejected_expired:int rejected_codec:int rejected_invalidated:int rejected_store:int undecodable:int invalidated:int lease_waits_ended:int",
+    ),
+    ("CacheFindings", "findings:[text] routes:[CachedRoute]"),
+    ("CachedRoute", "route:text requests:int through_cache:int"),
+    ("CacheKeys", "keys:[CacheKey]"),
+    (
+        "CacheKey",
+        "key:text owner:text physical:text family:text loader:text ttl:text state:text age_secs?:number expires_in_secs?:number bytes?:int loading:flag",
+    ),
+    ("CacheForgotten", "keys:[text] forgotten:text"),
 ];
 
 /// The description of the whole API.
@@ -211,6 +224,9 @@ fn operation(route: &Declared, body: Option<Value>) -> Value {
     }
     if let Effect::Writes(families) = route.effect {
         operation["x-invalidates"] = json!(families);
+    }
+    if !route.cached.is_empty() {
+        operation["x-cached"] = json!(route.cached);
     }
     if let Some(schema) = body {
         operation["requestBody"] =

@@ -9,7 +9,7 @@ use axum::{
 use tower_http::compression::CompressionLayer;
 
 use super::{
-    App, error::ApiError, events, guard, journal, keys, metrics, openapi, orders, payloads,
+    App, cache, error::ApiError, events, guard, journal, keys, metrics, openapi, orders, payloads,
     projects, records, sql, state, tenants,
 };
 
@@ -53,6 +53,9 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET, POST", "/v1/keys"),
     ("GET, PATCH, DELETE", "/v1/keys/{key}"),
     ("POST", "/v1/keys/{key}/rotate"),
+    ("GET", "/v1/cache/families"),
+    ("GET", "/v1/cache/doctor"),
+    ("GET, DELETE", "/v1/cache/keys/{key}"),
     ("GET, POST", "/v1/orders/plans"),
     ("GET", "/v1/orders/plans/{plan}"),
     ("GET", "/v1/orders/plans/{plan}/orders/{order}"),
@@ -93,6 +96,8 @@ pub fn router(app: App) -> Router {
         .merge(projects::routes())
         .merge(keys::routes())
         .merge(orders::routes())
+        .merge(cache::routes());
+    let guarded = cache::noted(&app, guarded)
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()
         .route("/healthz", get(state::healthz))

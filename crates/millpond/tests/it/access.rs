@@ -440,7 +440,9 @@ async fn x12_an_order_plan_is_seen_and_changed_only_by_whose_instance_it_is() {
 fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
     use millpond::http::{
         ROUTES,
-        declared::{DECLARED, Effect, Needs, PAYLOAD, PRINCIPAL, PROJECT, RECORD, TENANT},
+        declared::{
+            DECLARED, Effect, KEYS_OWN, Needs, PAYLOAD, PRINCIPAL, PROJECT, RECORD, TENANT,
+        },
     };
     let mut declared: Vec<(&str, &str)> = DECLARED.iter().map(|r| (r.method, r.path)).collect();
     let mut routed: Vec<(&str, &str)> = ROUTES
@@ -467,7 +469,7 @@ fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
             route.method,
             route.path
         );
-        let known = [PRINCIPAL, TENANT, PROJECT, RECORD, PAYLOAD];
+        let known = [KEYS_OWN, PRINCIPAL, TENANT, PROJECT, RECORD, PAYLOAD];
         assert!(families.iter().all(|family| known.contains(family)));
     }
 }

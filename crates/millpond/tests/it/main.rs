@@ -7,6 +7,7 @@
 
 mod access;
 mod cached;
+mod caching;
 mod calls;
 mod commands;
 mod config;

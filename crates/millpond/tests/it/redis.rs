@@ -57,6 +57,11 @@ impl Redis {
         said.lines().map(str::to_owned).collect()
     }
 
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Fails when there is a key that would stay for ever.
     pub fn assert_all_expire(&self) {
         for key in self.run(&["KEYS", "*"]) {
@@ -72,7 +77,6 @@ impl Drop for Redis {
         if !std::thread::panicking() {
             self.assert_all_expire();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }

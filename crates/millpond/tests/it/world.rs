@@ -82,16 +82,21 @@ pub struct CacheOf {
 
 impl CacheOf {
     pub fn new(kind: Kind) -> Self {
+        Self::with(kind, "")
+    }
+
+    /// With more settings, each after a comma.
+    pub fn with(kind: Kind, more: &str) -> Self {
         let is_shared = matches!(kind, Kind::Redis | Kind::TwoTier);
         let redis = is_shared.then(Redis::start);
         let line = match (kind, &redis) {
-            (Kind::Off, _) => "cache = \"off\"\n".to_owned(),
+            (Kind::Off, _) => format!("cache = {{ store = \"off\"{more} }}\n"),
             (_, Some(redis)) => format!(
-                "cache = {{ store = \"{}\", two_tier = {}, probe_every = \"1s\" }}\n",
+                "cache = {{ store = \"{}\", two_tier = {}, probe_every = \"1s\"{more} }}\n",
                 redis.url(),
                 kind == Kind::TwoTier
             ),
-            _ => "cache = \"memory\"\n".to_owned(),
+            _ => format!("cache = {{ store = \"memory\"{more} }}\n"),
         };
         Self { redis, line }
     }
@@ -107,6 +112,7 @@ pub struct World {
     cache: Option<Arc<CacheOf>>,
     config: String,
     hot: Hot,
+    pub app: App,
     pub store: Store,
     pub address: SocketAddr,
     pub stop: CancellationToken,
@@ -138,9 +144,12 @@ impl World {
 
     /// A server over a cache of a kind, with a configuration and keys of its own.
     pub async fn of(kind: Kind, config: &str, keys: &[&str]) -> Self {
+        Self::over_cache(CacheOf::new(kind), config, keys).await
+    }
+
+    pub async fn over_cache(cache: CacheOf, config: &str, keys: &[&str]) -> Self {
         let database = Arc::new(TestDatabase::fresh().await);
-        let cache = Arc::new(CacheOf::new(kind));
-        Self::on(database, cache, config, keys).await
+        Self::on(database, Arc::new(cache), config, keys).await
     }
 
     /// Another server on the same database, over a cache of its own.
@@ -205,12 +214,13 @@ impl World {
             .unwrap();
         let listener = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = tokio::spawn(http::serve(app, listener, Duration::from_secs(2)));
+        let served = tokio::spawn(http::serve(app.clone(), listener, Duration::from_secs(2)));
         let world = Self {
             database: None,
             cache: None,
             config: String::new(),
             hot,
+            app,
             store,
             address,
             stop,
@@ -219,6 +229,13 @@ impl World {
         // The first look forgets all.
         world.hear().await;
         world
+    }
+
+    /// To take it down, where nobody else uses it.
+    pub fn redis_mut(&mut self) -> &mut Redis {
+        let cache = self.cache.as_mut().and_then(Arc::get_mut);
+        let redis = cache.and_then(|cache| cache.redis.as_mut());
+        redis.expect("this world has no redis of its own")
     }
 
     pub fn redis(&self) -> &Redis {
@@ -282,6 +299,11 @@ impl World {
         self.post("/v1/query/sql", &json!({ "sql": sql })).await
     }
 
+    /// What is answered at another address.
+    pub async fn ask_at(&self, address: SocketAddr, path: &str) -> Reply {
+        send_to(address, "GET", path, &[], None).await
+    }
+
     /// One request on a connection of its own.
     pub async fn send(
         &self,
@@ -290,26 +312,37 @@ impl World {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Reply {
-        let body = body.unwrap_or_default();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            request.push_str("host: localhost\r\n");
-        }
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        Reply {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            head: head.to_lowercase(),
-            body: body.to_owned(),
-        }
+        send_to(self.address, method, path, headers, body).await
+    }
+}
+
+/// One request on a connection of its own.
+async fn send_to(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<String>,
+) -> Reply {
+    let body = body.unwrap_or_default();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request.push_str("host: localhost\r\n");
+    }
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    Reply {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_lowercase(),
+        body: body.to_owned(),
     }
 }
 

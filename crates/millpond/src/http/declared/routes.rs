@@ -1,10 +1,10 @@
 //! Every declared route.
 
 use super::{
-    AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, LIMIT,
-    MAX_AGE, NAME, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE,
-    PAYLOAD, PRINCIPAL, PROJECT, RECORD, RESOURCE, ROWS_AFTER, SAID_BY, STATE, TENANT, WAIT, WHERE,
-    reads, writes,
+    AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, KEYS_OWN,
+    LIMIT, MAX_AGE, NAME, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER,
+    ORDER_STATE, PAYLOAD, PRINCIPAL, PROJECT, RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY,
+    SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
 };
 use crate::{
     http::{keys, orders, projects, records, sql, tenants},
@@ -31,6 +31,7 @@ pub const DECLARED: &[Declared] = &[
         "Records, newest first",
     )
     .query(&[INSTANCES, LIMIT, AFTER, DELETED])
+    .cached(SEARCHES)
     .answer("RecordPage"),
     reads(
         "GET",
@@ -39,6 +40,7 @@ pub const DECLARED: &[Declared] = &[
         "One record, as fresh as asked",
     )
     .query(&[MAX_AGE, FRESH])
+    .cached(RECORDS)
     .answer("Record"),
     reads(
         "GET",
@@ -94,6 +96,7 @@ pub const DECLARED: &[Declared] = &[
         .query(&[
             RESOURCE, WHERE, CONTAINS, JSON_PATH, INSTANCES, LIMIT, AFTER, DELETED,
         ])
+        .cached(SEARCHES)
         .answer("RecordPage"),
     reads(
         "POST",
@@ -102,6 +105,7 @@ pub const DECLARED: &[Declared] = &[
         "The same, for criteria too long for a URL",
     )
     .body::<records::Question>()
+    .cached(SEARCHES)
     .answer("RecordPage"),
     reads(
         "POST",
@@ -141,6 +145,35 @@ pub const DECLARED: &[Declared] = &[
     )
     .query(&[LIMIT])
     .answer("Quarantine"),
+    reads(
+        "GET",
+        "/v1/cache/families",
+        Operator,
+        "The cache's families and how they fare",
+    )
+    .answer("CacheFamilies"),
+    reads(
+        "GET",
+        "/v1/cache/doctor",
+        Operator,
+        "What is wrong with the caching",
+    )
+    .answer("CacheFindings"),
+    reads(
+        "GET",
+        "/v1/cache/keys/{key}",
+        Operator,
+        "Where a hot value is, how old, and until when",
+    )
+    .answer("CacheKeys"),
+    writes(
+        "DELETE",
+        "/v1/cache/keys/{key}",
+        Operator,
+        &[KEYS_OWN],
+        "Forget a hot value",
+    )
+    .answer("CacheForgotten"),
     reads("GET", "/v1/principal", User, "Who asks, and what they see").answer("Principal"),
     reads(
         "GET",
