@@ -14,6 +14,11 @@ pub struct FaultPlan {
     pub throttle_every: Option<u64>,
     /// Answer with this status (500, 502, 503, 504 …) and an HTML body.
     pub status_every: Option<(u64, u16)>,
+    /// Work, then answer with this status and an HTML body.
+    pub status_after_every: Option<(u64, u16)>,
+    /// Strike no call but this write, counted from 1 since the faults were set: rhythms of 1 then hit it, and chances do
+    /// nothing.
+    pub only_write: Option<u64>,
     /// Wait so many milliseconds before the work begins.
     pub slow_every: Option<(u64, u64)>,
     /// Work, then hold the answer back so many milliseconds: later answers overtake it with newer content.
@@ -82,6 +87,8 @@ pub(crate) struct Strike {
 pub(crate) enum Outcome {
     Throttle,
     Status(u16),
+    /// The same, once the work is done.
+    StatusAfter(u16),
     Reset,
     Torn,
     ErrorIn200,
@@ -104,6 +111,7 @@ pub(crate) struct EventStrike {
 struct State {
     plan: FaultPlan,
     calls: u64,
+    writes: u64,
     events: u64,
     chance: Option<StdRng>,
     struck: u64,
@@ -162,6 +170,7 @@ impl Faults {
         *self.state() = State {
             plan,
             calls: 0,
+            writes: 0,
             events: 0,
             chance,
             struck,
@@ -193,10 +202,17 @@ impl Faults {
     }
 
     /// Decides what happens to the next call.
-    pub(crate) fn next(&self) -> Strike {
+    pub(crate) fn next(&self, is_write: bool) -> Strike {
         let mut state = self.state();
         state.calls += 1;
-        let (calls, plan) = (state.calls, state.plan.clone());
+        state.writes += u64::from(is_write);
+        let (mut calls, plan) = (state.calls, state.plan.clone());
+        if let Some(nth) = plan.only_write {
+            if !is_write || state.writes != nth {
+                return Strike::default();
+            }
+            calls = 1;
+        }
         let due = |every: Option<u64>| every.is_some_and(|n| calls % n == 0);
         let timed = |every: Option<(u64, u64)>| {
             every
@@ -212,6 +228,11 @@ impl Faults {
         strike.outcome = match plan.status_every {
             _ if due(plan.throttle_every) => Some(Outcome::Throttle),
             Some((n, status)) if calls % n == 0 => Some(Outcome::Status(status)),
+            _ if let Some((n, status)) = plan.status_after_every
+                && calls % n == 0 =>
+            {
+                Some(Outcome::StatusAfter(status))
+            }
             _ if due(plan.reset_every) => Some(Outcome::Reset),
             _ if due(plan.torn_json_every) => Some(Outcome::Torn),
             _ if due(plan.error_in_200_every) => Some(Outcome::ErrorIn200),

@@ -4,5 +4,7 @@ mod arrival;
 mod day;
 mod door;
 mod faults;
+mod fire;
+mod killed;
 mod ledger;
 mod shop;

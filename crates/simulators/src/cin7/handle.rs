@@ -123,7 +123,7 @@ async fn answer(
     {
         return Some(over(service));
     }
-    let strike = service.faults.next();
+    let strike = service.faults.next(*method != Method::GET);
     if let Some(wait) = strike.wait {
         tokio::time::sleep(wait).await;
     }
@@ -146,6 +146,7 @@ async fn answer(
     }
     match strike.outcome {
         Some(Outcome::Reset) => return None,
+        Some(Outcome::StatusAfter(status)) => reply = Reply::html(status, "Server Error"),
         Some(Outcome::Torn) => reply.body.truncate(reply.body.len() / 2),
         _ => {}
     }

@@ -146,7 +146,7 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
             return Some(over());
         }
     }
-    let strike = service.faults.next();
+    let strike = service.faults.next(*call.method != Method::GET);
     if let Some(wait) = strike.wait {
         tokio::time::sleep(wait).await;
     }
@@ -189,6 +189,7 @@ async fn answer(service: &Service, call: &Incoming<'_>) -> Option<Reply> {
     }
     match strike.outcome {
         Some(Outcome::Reset) => return None,
+        Some(Outcome::StatusAfter(status)) => reply = Reply::html(status, "Server Error"),
         Some(Outcome::Torn) => reply.body.truncate(reply.body.len() / 2),
         _ => {}
     }

@@ -8,7 +8,7 @@ use store::orders::{ClaimEnd, Intent, IntentState, NewIntent};
 
 use super::{
     Ended, Run,
-    steps::{answered, products, target},
+    steps::{adopted, answered, products, target},
     today,
 };
 use crate::orders::{
@@ -61,6 +61,9 @@ impl Run<'_> {
 
     /// Writes one shipment.
     pub(super) async fn shipment(&mut self, doc: &ShipmentDoc) -> Result<Ended, OrdersError> {
+        if let Some(dropped) = self.being_taken_back(doc).await? {
+            return self.leave(doc, dropped).await;
+        }
         // Every round goes through all steps; a step that was answered and not carried out starts another.
         for _ in 0..self.pace.attempts_max.max(1) {
             if let Some(ended) = self.round(doc).await? {
@@ -395,25 +398,13 @@ impl Run<'_> {
                     return Ok((body, Some(json!({ "skipped": true }))));
                 }
                 // Upstream assembles for orders by itself; a second assembly would consume the parts twice.
-                let mut own = self
-                    .door()
-                    .assemblies("SaleID", &doc.sale)
-                    .await?
-                    .into_iter();
+                let own = self.door().assemblies("SaleID", &doc.sale).await?;
                 let wanted = self.documents.scales.qty(&kit.sku, kit.qty);
-                let fits = |row: &crate::orders::cin7::Assembly| {
-                    row.product.eq_ignore_ascii_case(&kit.product)
-                        && row.location == doc.loc
-                        && row.quantity.0 == wanted
-                        && matches!(row.status.as_str(), "AUTHORISED" | "IN PROGRESS")
-                };
-                let found = own
-                    .find(fits)
-                    .map(|row| json!({ "TaskID": row.task, "adopted": true }));
-                (body, found)
+                (body, adopted(doc, kit, wanted, own))
             }
             Step::Complete(nth) => {
-                let skipped = (effective.kits[nth].qty == 0).then(|| json!({ "skipped": true }));
+                let is_made = effective.kits[nth].qty == 0 || task.is_empty();
+                let skipped = is_made.then(|| json!({ "skipped": true }));
                 (work(path, setting.complete(nth, task)), skipped)
             }
             Step::Pick => (work(path, setting.pick(task)), None),

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::orders::{
-    cin7::Sale,
-    documents::{ShipmentDoc, Step},
+    cin7::{Assembly, Sale},
+    documents::{DocKit, ShipmentDoc, Step},
     upstream::{open_task, task_of},
 };
 
@@ -39,6 +40,33 @@ pub(super) fn target(doc: &ShipmentDoc, step: Step, outcomes: &BTreeMap<i32, Val
         .and_then(|outcome| outcome["TaskID"].as_str())
         .unwrap_or_default()
         .to_owned()
+}
+
+/// What upstream has assembled for the sale by itself, as the outcome of assembling it: one that is under way is
+/// completed by us; one that it completed when we authorised the order is made.
+pub(super) fn adopted(
+    doc: &ShipmentDoc,
+    kit: &DocKit,
+    wanted: Decimal,
+    own: Vec<Assembly>,
+) -> Option<Value> {
+    let here =
+        |row: &&Assembly| row.product.eq_ignore_ascii_case(&kit.product) && row.location == doc.loc;
+    let under_way = own.iter().filter(here).find(|row| {
+        row.quantity.0 == wanted && matches!(row.status.as_str(), "AUTHORISED" | "IN PROGRESS")
+    });
+    if let Some(row) = under_way {
+        return Some(json!({ "TaskID": row.task, "adopted": true }));
+    }
+    // Nothing was assembled for a draft: whatever is complete came of its authorisation.
+    let made: Decimal = own
+        .iter()
+        .filter(here)
+        .filter(|row| row.status == "COMPLETED")
+        .map(|row| row.quantity.0)
+        .sum();
+    (doc.steps.first() == Some(&Step::Authorise) && made >= wanted)
+        .then(|| json!({ "adopted": true, "skipped": true }))
 }
 
 /// What an answer shows of its write; `None` when it does not show it.

@@ -71,6 +71,25 @@ impl Run<'_> {
         Ok(any)
     }
 
+    /// Why a shipment that an earlier apply began to take back is not written: that goes on where it stopped.
+    pub(super) async fn being_taken_back(
+        &self,
+        doc: &ShipmentDoc,
+    ) -> Result<Option<Dropped>, OrdersError> {
+        let intents = self.intents(doc.number).await?;
+        if intents.range(UNDO..).next().is_none() {
+            return Ok(None);
+        }
+        let refused = intents
+            .values()
+            .find(|intent| intent.step < UNDO && intent.state == IntentState::Refused);
+        let (kind, why) = refused.map_or(("a step", None), |i| (i.kind.as_str(), i.why.as_deref()));
+        Ok(Some(Dropped {
+            code: Code::Stale,
+            text: format!("{kind} was refused: {}", why.unwrap_or("it no longer held")),
+        }))
+    }
+
     /// A refusal before stock is committed gives everything back; afterwards it needs a person.
     pub(super) async fn refused(
         &mut self,

@@ -141,7 +141,7 @@ async fn the_same_apply_sent_twice_at_once_writes_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changed_upstream_since_the_plan_is_not_written_blindly() {
     let shop = Shop::with_sales(20).await;
-    let skus = shop.plain_skus(4);
+    let skus = shop.plain_skus(6);
 
     // Sold elsewhere: the rest is written, and nobody is promised what is gone.
     let (plan, sale) = ready(&shop, &skus[0]).await;
@@ -198,5 +198,47 @@ async fn what_changed_upstream_since_the_plan_is_not_written_blindly() {
             .unwrap()
             .len(),
         1
+    );
+
+    // Edited: fewer units of the same line are written, another line in its place is not.
+    for (lines, picked) in [
+        (vec![(skus[3].as_str(), 1)], Some(1.0)),
+        (vec![(skus[4].as_str(), 4)], None),
+    ] {
+        shop.stock(&skus[4], "Glasgow", 10).await;
+        let (plan, sale) = ready(&shop, &skus[3]).await;
+        shop.delete("sale", &format!("ID={sale}&Void=false")).await;
+        shop.order(&sale, "AUTHORISED", &lines).await;
+        let view = insist(&shop, plan).await;
+        let truth = shop.truth("sale", &sale);
+        let pick = &truth["Fulfilments"][0]["Pick"]["Lines"][0]["Quantity"];
+        assert_eq!(pick.as_f64(), picked, "{lines:?}: {:#?}", view.shipments);
+        let state = if picked.is_some() { "done" } else { "partial" };
+        assert_eq!(view.row.state, state, "{lines:?}: {:#?}", view.shipments);
+    }
+
+    // Closed: nothing leaves a place that no longer takes part.
+    let (plan, sale) = ready(&shop, &skus[5]).await;
+    let places = shop.all("ref/location");
+    let place = places
+        .iter()
+        .find(|place| place["Name"] == "Glasgow")
+        .unwrap();
+    let closed = serde_json::json!({ "ID": place["ID"], "Name": "Glasgow", "IsDeprecated": true });
+    shop.write(http::Method::PUT, "ref/location", closed).await;
+    let view = insist(&shop, plan).await;
+    let shipment = &view.shipments[0];
+    assert_eq!(
+        (view.row.state.as_str(), shipment.code.as_deref()),
+        ("partial", Some("SHIP_FROM")),
+        "{:#?}",
+        view.shipments
+    );
+    assert_eq!(
+        shop.truth("sale", &sale)["Fulfilments"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
     );
 }

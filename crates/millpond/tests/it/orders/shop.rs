@@ -180,12 +180,7 @@ impl Shop {
     /// A new authorised sale at a location: SKU and quantity by line.
     pub async fn sale(&self, location: &str, lines: &[(&str, u32)]) -> (String, String) {
         let id = self.draft(location, lines).await;
-        let order = self
-            .post(
-                "sale/order",
-                json!({ "SaleID": id, "Status": "AUTHORISED", "Lines": order_lines(lines) }),
-            )
-            .await;
+        let order = self.order(&id, "AUTHORISED", lines).await;
         (id, order["SaleOrderNumber"].as_str().unwrap().to_owned())
     }
 
@@ -194,12 +189,14 @@ impl Shop {
         let head = json!({ "Customer": "walk-in", "Location": location, "SkipQuote": true, "SaleType": "Simple" });
         let sale = self.post("sale", head).await;
         let id = sale["ID"].as_str().unwrap().to_owned();
-        self.post(
-            "sale/order",
-            json!({ "SaleID": id, "Status": "DRAFT", "Lines": order_lines(lines) }),
-        )
-        .await;
+        self.order(&id, "DRAFT", lines).await;
         id
+    }
+
+    /// Writes the order of a sale anew.
+    pub async fn order(&self, sale: &str, status: &str, lines: &[(&str, u32)]) -> Value {
+        let body = json!({ "SaleID": sale, "Status": status, "Lines": order_lines(lines) });
+        self.post("sale/order", body).await
     }
 
     /// Sets what lies at a location, whatever lay there.
