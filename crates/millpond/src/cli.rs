@@ -10,6 +10,7 @@ mod demo;
 mod events;
 mod init;
 mod keys;
+mod mcp;
 mod orders;
 mod page;
 mod records;
@@ -83,6 +84,7 @@ enum Command {
     Events(events::Events),
     Sources(sources::Sources),
     Init(init::Init),
+    Mcp(mcp::Mcp),
     #[command(subcommand)]
     Tenants(tenants::Tenants),
     #[command(subcommand)]
@@ -179,6 +181,7 @@ impl Command {
             Self::Events(events) => events.run(context).await,
             Self::Sources(sources) => sources.run(context).await,
             Self::Init(init) => init.run(context).await,
+            Self::Mcp(mcp) => mcp.run(context).await,
             Self::Tenants(tenants) => tenants.run(context).await,
             Self::Projects(projects) => projects.run(context).await,
             Self::Keys(keys) => keys.run(context).await,

@@ -15,6 +15,7 @@ mod payloads;
 mod projects;
 mod query;
 mod records;
+mod resources;
 mod router;
 mod sql;
 mod state;
@@ -33,9 +34,13 @@ use store::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{access::Access, config::Config, hot::OwnFamilies};
+use crate::{
+    access::{Access, Caller},
+    config::Config,
+    hot::OwnFamilies,
+};
 
-pub use self::router::{ROUTES, router};
+pub use self::router::{ROUTES, api, router};
 use self::{error::ApiError, guard::ApiKeys};
 
 /// What every request can reach. Cheap to clone.
@@ -113,6 +118,15 @@ impl App {
 
     fn mirror(&self) -> &Mirror {
         &self.inner.mirror
+    }
+
+    /// Whom a credential stands for; `None`: nobody.
+    ///
+    /// # Errors
+    ///
+    /// The database's own.
+    pub async fn caller_with(&self, credential: &str) -> anyhow::Result<Option<Caller>> {
+        Ok(self.inner.access.caller(credential.as_bytes()).await?)
     }
 
     /// The families besides the mirror's.

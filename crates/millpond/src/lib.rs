@@ -12,6 +12,7 @@ pub mod hot;
 pub mod http;
 pub mod instances;
 pub mod logging;
+pub mod mcp;
 pub mod orders;
 pub mod output;
 mod progress;

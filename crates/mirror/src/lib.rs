@@ -343,6 +343,21 @@ impl Mirror {
             .await
     }
 
+    /// One record as the mirror has it, whatever its age; never at the cost of a call.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError::Unknown`] for names that mean nothing; the database's own.
+    pub async fn peek(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+    ) -> Result<Option<ReadAnswer>> {
+        let (account, kind) = self.find_kind(resource, instance)?;
+        reading::peek(account, kind, &kind.id(id)).await
+    }
+
     /// [`Mirror::read`], with calls of another class.
     pub(crate) async fn read_for(
         &self,

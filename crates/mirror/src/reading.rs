@@ -103,6 +103,12 @@ impl Flights {
     }
 }
 
+/// The mirror's record of `account`, whose id is written as the mirror writes it.
+pub(crate) async fn peek(account: &Account, kind: &Kind, id: &str) -> Result<Option<ReadAnswer>> {
+    let found = find(account, kind, id).await?;
+    Ok(found.map(|found| found_in_mirror(found, None)))
+}
+
 /// Reads a record of `account`, whose id is written as the mirror writes it. `rule` says how fresh it should be
 /// besides what the reader asks for.
 pub(crate) async fn read(

@@ -1,5 +1,6 @@
 //! The tables that users query: one partition per resource, its indexes, and the flattening views.
 
+mod columns;
 mod statistics;
 mod views;
 
@@ -9,6 +10,7 @@ use crate::{
     ResourceName, Store,
     error::{For, Result},
 };
+pub use columns::{NamedColumn, ViewColumns};
 pub use views::{ColumnKind, ViewColumn, ViewSpec};
 
 impl Store {

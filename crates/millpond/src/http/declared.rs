@@ -79,6 +79,8 @@ pub struct Declared {
     pub text: bool,
     /// The loaders of the families that it answers out of; none: it does not read through the cache.
     pub cached: &'static [&'static str],
+    /// Whether it speaks a protocol of its own, which OpenAPI does not describe.
+    pub foreign: bool,
 }
 
 /// Something after `?`.
@@ -160,6 +162,11 @@ const MAX_AGE: Param = param(
     "ask upstream first when it is older",
 );
 const FRESH: Param = param("fresh", Kind::Flag, "ask upstream in any case");
+const NO_CALLS: Param = param(
+    "no_calls",
+    Kind::Flag,
+    "answer what the mirror has, whatever its age; cannot go with max_age, fresh or include",
+);
 const INSTANCES: Param = param("instance", Kind::Text, "only these instances").many();
 const INSTANCE: Param = param("instance", Kind::Text, "only this instance");
 const DELETED: Param = param("deleted", Kind::Flag, "also what is gone upstream");
@@ -206,6 +213,7 @@ const fn reads(
         streams: false,
         text: false,
         cached: &[],
+        foreign: false,
     }
 }
 
@@ -254,6 +262,11 @@ impl Declared {
 
     const fn text(mut self) -> Self {
         self.text = true;
+        self
+    }
+
+    const fn foreign(mut self) -> Self {
+        self.foreign = true;
         self
     }
 }

@@ -26,6 +26,12 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Instance",
         "name:text connector:text currency:text? reporting:text? paused:flag resources:[any] connections:[any] failing:[any]",
     ),
+    ("Resources", "resources:[Resource] views:[View]"),
+    (
+        "Resource",
+        "name:text title:text instances:[text] has_get:flag",
+    ),
+    ("View", "name:text columns:[Column]"),
     (
         "Record",
         "resource:text instance:text id:text body:any version:int upstream_at:time? changed_at:time as_of:time deleted_at:time? run:int? source:text age_secs:number stale?:text",
@@ -156,7 +162,7 @@ fn build() -> Value {
     settings.definitions_path = "/components/schemas".into();
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
-    for route in DECLARED {
+    for route in DECLARED.iter().filter(|route| !route.foreign) {
         let body = route.body.map(|body| body(&mut generator).to_value());
         let operation = operation(route, body);
         let path = paths

@@ -42,7 +42,10 @@ pub async fn show_record(
     Path((resource, instance, id)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DetailView>, ApiError> {
-    let params = Params::read(query.as_deref(), &["max_age", "fresh", "include"])?;
+    let params = Params::read(
+        query.as_deref(),
+        &["max_age", "fresh", "include", "no_calls"],
+    )?;
     let resource = name(&resource)?;
     let ask = ReadAsk {
         max_age: params.parsed::<Period>("max_age")?.map(|age| age.0),
@@ -51,7 +54,16 @@ pub async fn show_record(
     let include = included(&params)?;
     see_instance(&caller, &instance)?;
     let mirror = app.mirror();
-    let answer = if include.is_empty() {
+    let no_calls = params.flag("no_calls")?;
+    if no_calls && (ask.fresh || ask.max_age.is_some() || !include.is_empty()) {
+        let message =
+            "`no_calls` cannot go with `max_age`, `fresh` or `include`: those may cost calls";
+        return Err(ApiError::bad_request("bad_parameter", message));
+    }
+    let answer = if no_calls {
+        let record = mirror.peek(&resource, &instance, &id).await?;
+        record.map(DetailView::alone)
+    } else if include.is_empty() {
         let record = mirror.read_hot(&resource, &instance, &id, ask).await?;
         record.map(DetailView::alone)
     } else {

@@ -4,13 +4,15 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, post},
+    routing::{get, post, post_service},
 };
 use tower_http::compression::CompressionLayer;
 
+use crate::mcp;
+
 use super::{
     App, cache, error::ApiError, events, guard, journal, keys, metrics, openapi, orders, payloads,
-    projects, records, sql, state, tenants,
+    projects, records, resources, sql, state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -21,6 +23,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/metrics"),
     ("GET", "/v1/instances"),
     ("GET", "/v1/instances/{instance}"),
+    ("GET", "/v1/resources"),
     ("GET", "/v1/records/{resource}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}/history"),
@@ -64,14 +67,27 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/orders/plans/{plan}/cancel"),
     ("GET, POST", "/v1/orders/claims"),
     ("POST", "/v1/orders/claims/release"),
+    ("POST", "/mcp"),
 ];
 
-/// The API on `app`.
+/// The API on `app`, with `/mcp`.
 pub fn router(app: App) -> Router {
+    let api = api(app.clone());
+    let agents = mcp::service(api.clone(), app.body_bytes_max(), app.stop().clone());
+    let agents = Router::new()
+        .route("/mcp", post_service(agents))
+        .route_layer(middleware::from_fn_with_state(app.clone(), guard::know))
+        .layer(middleware::from_fn_with_state(app, guard::accompany));
+    api.merge(agents)
+}
+
+/// The API on `app`.
+pub fn api(app: App) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/v1/instances", get(state::list_instances))
         .route("/v1/instances/{instance}", get(state::show_instance))
+        .route("/v1/resources", get(resources::list_resources))
         .route("/v1/records/{resource}", get(records::list_records))
         .route(
             "/v1/records/{resource}/{instance}/{id}",

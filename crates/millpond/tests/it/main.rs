@@ -16,6 +16,7 @@ mod events;
 mod fuzz;
 mod http;
 mod killed;
+mod mcp;
 mod mirroring;
 mod orders;
 mod redis;

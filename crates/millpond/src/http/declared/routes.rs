@@ -2,9 +2,9 @@
 
 use super::{
     AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, KEYS_OWN,
-    LIMIT, MAX_AGE, NAME, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER,
-    ORDER_STATE, PAYLOAD, PRINCIPAL, PROJECT, RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY,
-    SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
+    LIMIT, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT,
+    ORDER, ORDER_STATE, PAYLOAD, PRINCIPAL, PROJECT, RECORD, RECORDS, RESOURCE, ROWS_AFTER,
+    SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
 };
 use crate::{
     http::{keys, orders, projects, records, sql, tenants},
@@ -26,6 +26,14 @@ pub const DECLARED: &[Declared] = &[
     reads("GET", "/v1/instances/{instance}", User, "One instance").answer("Instance"),
     reads(
         "GET",
+        "/v1/resources",
+        User,
+        "What is mirrored, and the views that SQL can ask",
+    )
+    .query(&[OF_RESOURCE])
+    .answer("Resources"),
+    reads(
+        "GET",
         "/v1/records/{resource}",
         User,
         "Records, newest first",
@@ -39,7 +47,7 @@ pub const DECLARED: &[Declared] = &[
         User,
         "One record, as fresh as asked",
     )
-    .query(&[MAX_AGE, FRESH])
+    .query(&[MAX_AGE, FRESH, NO_CALLS])
     .cached(RECORDS)
     .answer("Record"),
     reads(
@@ -400,5 +408,12 @@ pub const DECLARED: &[Declared] = &[
     .query(&[SAID_BY])
     .body::<orders::ReleaseUnits>()
     .status(204),
+    reads(
+        "POST",
+        "/mcp",
+        User,
+        "The Model Context Protocol: tools for agents, over streamable HTTP",
+    )
+    .foreign(),
     reads("GET", "/openapi.json", Nobody, "This description").answer("OpenApi"),
 ];
