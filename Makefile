@@ -72,3 +72,8 @@ bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 bench-freshness: ## spend 60 calls a minute by several policies, and count the stale reads
 	@scripts/setup build
 	cargo bench --locked -p freshness --bench spend -- $(BENCH_ARGS)
+
+.PHONY: bench-cache
+bench-cache: ## hits, stampedes and outages of the cache, beside the raw libraries
+	@scripts/setup test
+	cargo bench --locked -p cache --bench hits -- $(BENCH_ARGS)

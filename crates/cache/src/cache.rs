@@ -93,6 +93,11 @@ impl Inner {
 }
 
 impl Cache {
+    /// Whether values are kept anywhere; false for a cache that is off.
+    pub fn keeps(&self) -> bool {
+        self.inner.near.is_some() || self.inner.remote.is_some()
+    }
+
     /// The key of one value of `family`: whose it is, and its parts.
     pub fn key<S: Scope, K: KeyParts + ?Sized, V: Cacheable>(
         &self,

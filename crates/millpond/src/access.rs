@@ -1,5 +1,6 @@
 //! Who asks: from a credential to the principal it stands for, and what that principal sees.
 
+mod hearing;
 pub mod quota;
 
 use std::{
@@ -7,17 +8,22 @@ use std::{
     time::Duration,
 };
 
+use cache::{Cache, LoadError, Loaded};
 use store::{
     Store, StoreError,
     access::Told,
     keys::{CREDENTIAL_BYTES_MAX, KeyHasher, Principal},
-    tenants::Tenant,
+    tenants::{Project, Tenant},
 };
 use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 use upstream::Secret;
 
-use self::quota::{Over, Quotas};
+use self::{
+    hearing::Hearing,
+    quota::{Over, Quotas},
+};
+use crate::hot::{HotPrincipal, HotProject, HotTenant, OwnFamilies};
 
 /// How often requests that need not be counted at once are written down.
 const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
@@ -117,11 +123,31 @@ struct Inner {
     is_local: bool,
     hasher: RwLock<Option<KeyHasher>>,
     quotas: Quotas,
+    hearing: Hearing,
+}
+
+/// Why it cannot be told who asks.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The database said no, or is away.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Many asked the same at once, and the question that was sent for all of them failed.
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 impl Access {
     /// Knows the keys of configuration and of the database. `is_local`: the server listens on this machine alone.
-    pub fn new(store: Store, configured: ApiKeys, is_local: bool) -> Self {
+    ///
+    /// Who asks is remembered in `cache`, in the families `own`, while [`Access::hear`] runs.
+    pub fn new(
+        store: Store,
+        configured: ApiKeys,
+        is_local: bool,
+        cache: Cache,
+        own: OwnFamilies,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -129,6 +155,7 @@ impl Access {
                 is_local,
                 hasher: RwLock::default(),
                 quotas: Quotas::default(),
+                hearing: Hearing::new(cache, own),
             }),
         }
     }
@@ -149,7 +176,7 @@ impl Access {
     /// # Errors
     ///
     /// The database is away.
-    pub async fn caller(&self, credential: &[u8]) -> Result<Option<Caller>, StoreError> {
+    pub async fn caller(&self, credential: &[u8]) -> Result<Option<Caller>, AccessError> {
         if self.inner.configured.admits(credential) {
             return Ok(Some(Caller::operator()));
         }
@@ -159,7 +186,7 @@ impl Access {
         let Some(hasher) = self.hasher().await? else {
             return Ok(None);
         };
-        let Some(principal) = self.inner.store.principal(&hasher.hash(credential)).await? else {
+        let Some(principal) = self.principal(hasher.hash(credential)).await? else {
             return Ok(None);
         };
         let over = principal
@@ -175,13 +202,13 @@ impl Access {
                 scope: None,
             }));
         };
-        let Some(tenant) = self.inner.store.find_tenant(tenant).await? else {
+        let Some(tenant) = self.tenant(tenant).await? else {
             return Ok(None);
         };
         let scope = self.scope(&tenant, principal.project.as_deref()).await?;
         Ok(Some(Caller {
             principal,
-            tenant: Some(Arc::new(tenant)),
+            tenant: Some(tenant),
             scope: Some(scope),
         }))
     }
@@ -191,11 +218,10 @@ impl Access {
         &self,
         tenant: &Tenant,
         project: Option<&str>,
-    ) -> Result<Arc<[String]>, StoreError> {
+    ) -> Result<Arc<[String]>, AccessError> {
         let mut instances = tenant.instances.clone();
         if let Some(project) = project {
-            let store = &self.inner.store;
-            let Some(project) = store.find_project(&tenant.id, project).await? else {
+            let Some(project) = self.project(&tenant.id, project).await? else {
                 return Ok(Arc::default());
             };
             if let Some(shown) = project.instances {
@@ -204,6 +230,67 @@ impl Access {
         }
         instances.sort();
         Ok(instances.into())
+    }
+
+    /// Whom a credential of this hash stands for.
+    async fn principal(&self, hash: String) -> Result<Option<Principal>, AccessError> {
+        let (store, hearing) = (self.inner.store.clone(), &self.inner.hearing);
+        if !hearing.may_remember() {
+            return Ok(store.principal(&hash).await?);
+        }
+        let key = hearing.own.principal(&hearing.cache, &hash);
+        let load = move || async move {
+            let asked = jiff::Timestamp::now();
+            let found = store.principal(&hash).await?;
+            Ok::<_, StoreError>(loaded(found.map(HotPrincipal), asked))
+        };
+        let answer = hearing.cache.get_or_load(&key, load).await?;
+        Ok(answer.value().map(|hot| hot.0.clone()))
+    }
+
+    /// A tenant, with the quota window it is in.
+    async fn tenant(&self, id: &str) -> Result<Option<Arc<Tenant>>, AccessError> {
+        let (store, hearing) = (self.inner.store.clone(), &self.inner.hearing);
+        if !hearing.may_remember() {
+            return Ok(store.find_tenant(id).await?.map(Arc::new));
+        }
+        let key = hearing.own.tenant(&hearing.cache, id);
+        let id = id.to_owned();
+        let load = move || async move {
+            let asked = jiff::Timestamp::now();
+            let found = store.find_tenant(&id).await?;
+            let found = found.map(|tenant| HotTenant(Arc::new(tenant)));
+            Ok::<_, StoreError>(loaded(found, asked))
+        };
+        let answer = hearing.cache.get_or_load(&key, load).await?;
+        Ok(answer.value().map(|hot| Arc::clone(&hot.0)))
+    }
+
+    /// A project of a tenant.
+    async fn project(&self, tenant: &str, id: &str) -> Result<Option<Project>, AccessError> {
+        let (store, hearing) = (self.inner.store.clone(), &self.inner.hearing);
+        if !hearing.may_remember() {
+            return Ok(store.find_project(tenant, id).await?);
+        }
+        let key = hearing.own.project(&hearing.cache, tenant, id);
+        let (tenant, id) = (tenant.to_owned(), id.to_owned());
+        let load = move || async move {
+            let asked = jiff::Timestamp::now();
+            let found = store.find_project(&tenant, &id).await?;
+            Ok::<_, StoreError>(loaded(found.map(HotProject), asked))
+        };
+        let answer = hearing.cache.get_or_load(&key, load).await?;
+        Ok(answer.value().map(|hot| hot.0.clone()))
+    }
+
+    /// Hears of changes of access until `stop`. Only meanwhile is anybody remembered.
+    pub async fn hear(&self, stop: CancellationToken) {
+        self.inner.hearing.hear(&self.inner.store, stop).await;
+    }
+
+    /// Whether who asks is remembered now, and not asked for at every request.
+    pub fn remembers(&self) -> bool {
+        self.inner.hearing.may_remember()
     }
 
     /// Waits until every process has heard of a change.
@@ -267,5 +354,12 @@ impl Access {
             kept.clone_from(&found);
         }
         Ok(found)
+    }
+}
+
+fn loaded<V>(found: Option<V>, asked: jiff::Timestamp) -> Loaded<V> {
+    match found {
+        Some(value) => Loaded::found(value, asked),
+        None => Loaded::absent(asked),
     }
 }

@@ -14,7 +14,7 @@ use mirror::{
 use store::Store;
 use upstream::Connector;
 
-pub use self::own::OwnFamilies;
+pub use self::own::{HotPrincipal, HotProject, HotTenant, OwnFamilies};
 use crate::{
     config::{CacheConfig, CacheStore},
     secrets::Secrets,

@@ -94,7 +94,10 @@ impl App {
             );
         }
         let is_local = config.server.listen.ip().is_loopback();
-        let access = Access::new(mirror.store().clone(), keys, is_local);
+        let cache = mirror.hot().cache().clone();
+        let access = Access::new(mirror.store().clone(), keys, is_local, cache, own.clone());
+        let (hears, until) = (access.clone(), stop.clone());
+        tokio::spawn(async move { hears.hear(until).await });
         let (books, until) = (access.clone(), stop.clone());
         tokio::spawn(async move { books.keep_books(until).await });
         let (hot, until) = (mirror.hot().clone(), stop.clone());
@@ -161,7 +164,8 @@ impl App {
         self.inner.sql_limits.timeout
     }
 
-    fn access(&self) -> &Access {
+    /// Who asks, and what they see.
+    pub fn access(&self) -> &Access {
         &self.inner.access
     }
 

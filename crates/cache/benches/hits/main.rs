@@ -9,6 +9,10 @@
     reason = "a bench that cannot go on should stop there"
 )]
 
+#[path = "../../tests/it/netbox.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod netbox;
+mod outage;
 #[path = "../../tests/it/server.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod server;
@@ -32,9 +36,12 @@ use rand::{Rng, SeedableRng};
 const KEYS: usize = 100_000;
 const VALUE_BYTES: usize = 2048;
 const THREADS: usize = 2;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 11;
 const READS: usize = 1_000_000;
-const REDIS_READS: usize = 12_000;
+/// Reads that are timed one by one.
+const SINGLES: usize = 400_000;
+const REDIS_ROUNDS: usize = 41;
+const REDIS_READS: usize = 4_000;
 const ROOM: usize = 1 << 30;
 
 type Notes = Family<PerInstance, u64, Body>;
@@ -42,6 +49,10 @@ type Moka = moka::future::Cache<String, Bytes>;
 type Quick = quick_cache::sync::Cache<String, Bytes>;
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == stampede::CHILD) {
+        return stampede::child(&words[1..]);
+    }
     let seed = 7;
     println!("{KEYS} keys, {VALUE_BYTES} B values, Zipf 0.99, {THREADS} threads, seed {seed}");
     let draws: Vec<Arc<[u32]>> = (0..THREADS as u64)
@@ -54,7 +65,9 @@ fn main() {
     in_process(&draws, &names);
     over_redis(&draws, &names);
     let loads = stampede::run();
+    let wait = outage::run();
     println!("result stampede_loads {loads} loads");
+    println!("result outage_first_wait {wait:.1} ms");
 }
 
 fn value(id: usize) -> Bytes {
@@ -93,7 +106,40 @@ fn keys(cache: &Cache, notes: &Notes) -> Arc<[Key<Body>]> {
         .collect()
 }
 
-type ReadAll = Box<dyn Fn(&[u32]) + Send + Sync>;
+/// Takes the time of a round, and of single reads where that is wanted.
+struct Stopwatch {
+    begun: Instant,
+    singles: Option<(Instant, Vec<f64>)>,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        let (begun, singles) = (Instant::now(), None);
+        Self { begun, singles }
+    }
+
+    fn with_singles() -> Self {
+        let singles = Some((Instant::now(), Vec::with_capacity(SINGLES)));
+        let begun = Instant::now();
+        Self { begun, singles }
+    }
+
+    /// What went before, such as connecting, does not count.
+    fn restart(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    /// A read is over.
+    #[inline]
+    fn lap(&mut self) {
+        if let Some((begun, took)) = &mut self.singles {
+            took.push(begun.elapsed().as_nanos() as f64);
+            *begun = Instant::now();
+        }
+    }
+}
+
+type ReadAll = Box<dyn Fn(&[u32], &mut Stopwatch) + Send + Sync>;
 
 /// One contestant: reads the drawn ids on one thread.
 struct Lane {
@@ -103,7 +149,10 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(name: &'static str, read: impl Fn(&[u32]) + Send + Sync + 'static) -> Self {
+    fn new(
+        name: &'static str,
+        read: impl Fn(&[u32], &mut Stopwatch) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name,
             read: Box::new(read),
@@ -112,10 +161,19 @@ impl Lane {
     }
 
     fn median(&self) -> f64 {
-        let mut rounds = self.rounds.clone();
-        rounds.sort_by(f64::total_cmp);
-        rounds[rounds.len() / 2]
+        median(self.rounds.clone())
     }
+
+    /// The median of what the rounds say about both: a machine that slows down in one slows both.
+    fn against(&self, other: &Self) -> f64 {
+        let rounds = self.rounds.iter().zip(&other.rounds);
+        median(rounds.map(|(ours, theirs)| ours / theirs).collect())
+    }
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -126,10 +184,12 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-/// Lets all lanes run in turns, every lane on all threads at once; nanoseconds per read.
-fn race(lanes: &mut [Lane], draws: &[Arc<[u32]>], reads: usize) {
-    for _ in 0..ROUNDS {
-        for lane in lanes.iter_mut() {
+/// Lets all lanes run in turns, every lane on all threads at once, each time another one first; nanoseconds per read.
+fn race(lanes: &mut [Lane], draws: &[Arc<[u32]>], reads: usize, rounds: usize) {
+    let count = lanes.len();
+    for round in 0..rounds {
+        for turn in 0..count {
+            let lane = &mut lanes[(round + turn) % count];
             let start = Barrier::new(draws.len());
             let (read, start) = (&lane.read, &start);
             let took: Duration = std::thread::scope(|scope| {
@@ -138,9 +198,9 @@ fn race(lanes: &mut [Lane], draws: &[Arc<[u32]>], reads: usize) {
                     .map(|draws| {
                         scope.spawn(move || {
                             start.wait();
-                            let begun = Instant::now();
-                            read(&draws[..reads]);
-                            begun.elapsed()
+                            let mut watch = Stopwatch::start();
+                            read(&draws[..reads], &mut watch);
+                            watch.begun.elapsed()
                         })
                     })
                     .collect();
@@ -196,112 +256,125 @@ fn in_process(draws: &[Arc<[u32]>], names: &Arc<[String]>) {
     });
 
     let (cache, ks) = (ours.clone(), our_keys.clone());
-    let mut lanes = vec![Lane::new("millpond get_or_load", move |draws| {
+    let mut lanes = vec![Lane::new("millpond get_or_load", move |draws, watch| {
         block_on(async {
             for &id in draws {
                 let id = id as usize;
                 let answer = cache.get_or_load(&ks[id], move || load(id)).await.unwrap();
                 black_box(answer.value().unwrap().len());
+                watch.lap();
             }
         })
     })];
     let (cache, family) = (ours.clone(), notes.clone());
     lanes.push(Lane::new(
         "millpond get_or_load, key built per read",
-        move |draws| {
+        move |draws, watch| {
             block_on(async {
                 for &id in draws {
                     let key = cache.key(&family, Instance("au"), &u64::from(id));
                     let id = id as usize;
                     let answer = cache.get_or_load(&key, move || load(id)).await.unwrap();
                     black_box(answer.value().unwrap().len());
+                    watch.lap();
                 }
             })
         },
     ));
     let (cache, ns) = (quick.clone(), names.clone());
-    lanes.push(Lane::new("quick_cache get", move |draws| {
+    lanes.push(Lane::new("quick_cache get", move |draws, watch| {
         for &id in draws {
             black_box(cache.get(&ns[id as usize]).unwrap().len());
+            watch.lap();
         }
     }));
     let (cache, ns) = (quick.clone(), names.clone());
-    lanes.push(Lane::new("quick_cache get_or_insert_async", move |draws| {
-        block_on(async {
-            for &id in draws {
-                let id = id as usize;
-                let fill = async { Ok::<_, std::io::Error>(value(id)) };
-                let answer = cache.get_or_insert_async(&ns[id], fill).await.unwrap();
-                black_box(answer.len());
-            }
-        })
-    }));
+    lanes.push(Lane::new(
+        "quick_cache get_or_insert_async",
+        move |draws, watch| {
+            block_on(async {
+                for &id in draws {
+                    let id = id as usize;
+                    let fill = async { Ok::<_, std::io::Error>(value(id)) };
+                    let answer = cache.get_or_insert_async(&ns[id], fill).await.unwrap();
+                    black_box(answer.len());
+                    watch.lap();
+                }
+            })
+        },
+    ));
     let (cache, ns) = (moka.clone(), names.clone());
-    lanes.push(Lane::new("moka get", move |draws| {
+    lanes.push(Lane::new("moka get", move |draws, watch| {
         block_on(async {
             for &id in draws {
                 black_box(cache.get(&ns[id as usize]).await.unwrap().len());
+                watch.lap();
             }
         })
     }));
     let (cache, ns) = (moka, names.clone());
-    lanes.push(Lane::new("moka try_get_with_by_ref", move |draws| {
-        block_on(async {
-            for &id in draws {
-                let id = id as usize;
-                let fill = async { Ok::<_, std::io::Error>(value(id)) };
-                let answer = cache.try_get_with_by_ref(&ns[id], fill).await.unwrap();
-                black_box(answer.len());
-            }
-        })
-    }));
+    lanes.push(Lane::new(
+        "moka try_get_with_by_ref",
+        move |draws, watch| {
+            block_on(async {
+                for &id in draws {
+                    let id = id as usize;
+                    let fill = async { Ok::<_, std::io::Error>(value(id)) };
+                    let answer = cache.try_get_with_by_ref(&ns[id], fill).await.unwrap();
+                    black_box(answer.len());
+                    watch.lap();
+                }
+            })
+        },
+    ));
     let (cache, ns) = (lru, names.clone());
-    lanes.push(Lane::new("cached ShardedLruTtlCache get", move |draws| {
-        for &id in draws {
-            black_box(cache.get(&ns[id as usize]).unwrap().len());
-        }
-    }));
-    race(&mut lanes, draws, READS);
+    lanes.push(Lane::new(
+        "cached ShardedLruTtlCache get",
+        move |draws, watch| {
+            for &id in draws {
+                black_box(cache.get(&ns[id as usize]).unwrap().len());
+                watch.lap();
+            }
+        },
+    ));
+    race(&mut lanes, draws, READS, ROUNDS);
     report(&lanes, draws.len());
-    percentiles(&ours, &our_keys, &draws[0]);
-    let ns: Vec<f64> = lanes.iter().map(Lane::median).collect();
-    println!("result hit_cost {:.1} ns", ns[0]);
+    percentiles(&lanes, &draws[0]);
+    let ratio = |of: usize| lanes[0].against(&lanes[of]);
+    println!("result hit_cost {:.1} ns", lanes[0].median());
+    println!("result hit_cost_ratio_quick_cache {:.3} ratio", ratio(3));
     println!(
-        "result hit_cost_ratio_quick_cache {:.2} times",
-        ns[0] / ns[3]
+        "result hit_cost_ratio_quick_cache_get {:.3} ratio",
+        ratio(2)
     );
-    println!("result hit_cost_ratio_moka {:.2} times", ns[0] / ns[5]);
-    println!("result hit_cost_ratio_cached {:.2} times", ns[0] / ns[6]);
+    println!("result hit_cost_ratio_moka {:.3} ratio", ratio(5));
+    println!("result hit_cost_ratio_moka_get {:.3} ratio", ratio(4));
+    println!("result hit_cost_ratio_cached {:.3} ratio", ratio(6));
     println!("result memory_per_entry_besides_value {per_entry} bytes");
 }
 
-/// Single reads, each with the clock around it; the clock's own cost is stated, not taken off.
-fn percentiles(cache: &Cache, keys: &[Key<Body>], draws: &[u32]) {
-    let mut took = Vec::with_capacity(draws.len());
-    let mut empty = Vec::with_capacity(draws.len());
-    block_on(async {
-        for &id in draws {
-            let id = id as usize;
-            let begun = Instant::now();
-            black_box(
-                cache
-                    .get_or_load(&keys[id], move || load(id))
-                    .await
-                    .unwrap(),
-            );
-            took.push(begun.elapsed().as_nanos());
-            let begun = Instant::now();
-            empty.push(begun.elapsed().as_nanos());
-        }
-    });
-    took.sort_unstable();
-    empty.sort_unstable();
-    let at = |sorted: &[u128], share: f64| sorted[(sorted.len() as f64 * share) as usize];
+/// Single reads on one thread, each with the clock around it; the clock's own cost is stated, not taken off.
+fn percentiles(lanes: &[Lane], draws: &[u32]) {
+    let mut watch = Stopwatch::with_singles();
+    (0..SINGLES).for_each(|_| watch.lap());
+    tell_singles("the clock alone", watch);
+    for lane in lanes {
+        let mut watch = Stopwatch::with_singles();
+        (lane.read)(&draws[..SINGLES], &mut watch);
+        tell_singles(lane.name, watch);
+    }
+}
+
+fn tell_singles(name: &str, watch: Stopwatch) {
+    let mut took = watch.singles.unwrap().1;
+    // The first lap began before its read.
+    took.remove(0);
+    took.sort_by(f64::total_cmp);
+    let at = |share: f64| took[(took.len() as f64 * share) as usize];
     println!(
-        "single hits on one thread: p50 {} ns, p99 {} ns (the clock alone: {} ns)",
-        at(&took, 0.5),
-        at(&took, 0.99),
-        at(&empty, 0.5),
+        "{name:<44} p50 {:>6.0} ns  p99 {:>6.0} ns, single hits on one thread",
+        at(0.5),
+        at(0.99)
     );
 }
 
@@ -340,42 +413,44 @@ fn over_redis(draws: &[Arc<[u32]>], names: &Arc<[String]>) {
     let (here, there) = (url.clone(), url);
     let ks = our_keys;
     let mut lanes = vec![
-        Lane::new("millpond get_or_load over Redis", move |draws| {
+        Lane::new("millpond get_or_load over Redis", move |draws, watch| {
             block_on(async {
                 let cache = builder()
                     .0
                     .redis(RedisOptions::single(&here).unwrap())
                     .await;
+                watch.restart();
                 for &id in draws {
                     let id = id as usize;
                     let answer = cache.get_or_load(&ks[id], move || load(id)).await.unwrap();
                     assert!(answer.is_hit());
                     black_box(answer.value().unwrap().len());
+                    watch.lap();
                 }
             })
         }),
         {
             let ns = names.clone();
-            Lane::new("redis GET, bare", move |draws| {
+            Lane::new("redis GET, bare", move |draws, watch| {
                 block_on(async {
                     let client = redis::Client::open(there.as_str()).unwrap();
                     let mut bare = client.get_multiplexed_async_connection().await.unwrap();
+                    watch.restart();
                     for &id in draws {
                         let mut get = redis::cmd("GET");
                         get.arg(&ns[id as usize]);
                         let answer: Vec<u8> = get.query_async(&mut bare).await.unwrap();
                         black_box(answer.len());
+                        watch.lap();
                     }
                 })
             })
         },
     ];
-    race(&mut lanes, draws, REDIS_READS);
+    race(&mut lanes, draws, REDIS_READS, REDIS_ROUNDS);
     report(&lanes, draws.len());
-    println!(
-        "result redis_hit_ratio_bare_get {:.3} times",
-        lanes[0].median() / lanes[1].median()
-    );
+    let ratio = lanes[0].against(&lanes[1]);
+    println!("result redis_hit_ratio_bare_get {ratio:.3} ratio");
 }
 
 /// This process's resident memory in bytes.

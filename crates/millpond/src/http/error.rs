@@ -14,7 +14,10 @@ use store::{StoreError, reader::QueryError};
 use upstream::CallError;
 
 use crate::{
-    access::quota::{self, Over},
+    access::{
+        AccessError,
+        quota::{self, Over},
+    },
     cli::chain_of,
 };
 
@@ -217,7 +220,10 @@ impl From<&LoadError> for ApiError {
         match error {
             LoadError::Failed { source, .. } => match source.downcast_ref::<Self>() {
                 Some(told) => told.clone(),
-                None => Self::internal(chain_of(error)),
+                None => match source.downcast_ref::<StoreError>() {
+                    Some(error) => error.into(),
+                    None => Self::internal(chain_of(error)),
+                },
             },
             LoadError::FailedElsewhere { .. } => Self::unavailable(
                 "load_failed",
@@ -229,6 +235,15 @@ impl From<&LoadError> for ApiError {
             LoadError::Panicked { .. } | LoadError::Stopped { .. } => {
                 Self::internal(chain_of(error))
             }
+        }
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Store(error) => error.into(),
+            AccessError::Load(error) => error.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::cache::LoadError;
 use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
@@ -245,15 +246,18 @@ async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<Pag
     // An operator is of no tenant.
     let tenant = caller.principal().tenant.as_deref().unwrap_or_default();
     let scope = caller.scope().map(<[String]>::to_vec);
-    let loader = {
+    let loader = || {
         let (app, search) = (app.clone(), search.clone());
+        let (scope, feed) = (scope.clone(), feed.clone());
         move || async move { compute(&app, scope.as_deref(), &search, &feed).await }
     };
     let hot = app.mirror().hot();
-    let answer = hot
-        .search(tenant, &search, loader)
-        .await
-        .map_err(ApiError::from)?;
+    let answer = match hot.search(tenant, &search, loader()).await {
+        // What it failed of, such as a path that is none, is for this caller to know: only our own failure says it.
+        Err(LoadError::FailedElsewhere { .. }) => hot.search(tenant, &search, loader()).await,
+        answer => answer,
+    };
+    let answer = answer?;
     let found = answer
         .page()
         .ok_or_else(|| ApiError::internal("a search answered nothing"))?;

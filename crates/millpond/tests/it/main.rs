@@ -18,7 +18,11 @@ mod http;
 mod killed;
 mod mcp;
 mod mirroring;
+#[path = "../../../cache/tests/it/netbox.rs"]
+#[expect(dead_code, reason = "the cache's own tests use more of it")]
+mod netbox;
 mod orders;
 mod redis;
+mod remembered;
 mod shared_budget;
 mod world;

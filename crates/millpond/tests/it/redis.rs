@@ -37,7 +37,7 @@ impl Redis {
         redis
     }
 
-    fn socket(&self) -> std::path::PathBuf {
+    pub fn socket(&self) -> std::path::PathBuf {
         self.dir.path().join("redis.sock")
     }
 
@@ -53,8 +53,10 @@ impl Redis {
             .args(words)
             .output()
             .unwrap();
-        let said = String::from_utf8(done.stdout).unwrap();
-        said.lines().map(str::to_owned).collect()
+        let said = String::from_utf8_lossy(&done.stdout);
+        // An empty answer is printed as an empty line.
+        let lines = said.lines().filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
     }
 
     pub fn kill(&mut self) {

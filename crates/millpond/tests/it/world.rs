@@ -101,6 +101,15 @@ impl CacheOf {
         Self { redis, line }
     }
 
+    /// One whose Redis, kept elsewhere, is reached under another URL.
+    pub fn at(url: &str, kind: Kind) -> Self {
+        let two_tier = kind == Kind::TwoTier;
+        let line = format!(
+            "cache = {{ store = \"{url}\", two_tier = {two_tier}, probe_every = \"1s\" }}\n"
+        );
+        Self { redis: None, line }
+    }
+
     /// The line of configuration; it stands before all tables.
     pub fn line(&self) -> &str {
         &self.line
@@ -158,6 +167,11 @@ impl World {
         Self::on(self.database(), cache, &self.config, keys).await
     }
 
+    /// Another server on the same database, over this cache.
+    pub async fn with_cache(&self, cache: CacheOf, keys: &[&str]) -> Self {
+        Self::on(self.database(), Arc::new(cache), &self.config, keys).await
+    }
+
     /// A server on another database that shares the Redis.
     pub async fn stranger(&self) -> Self {
         let database = Arc::new(TestDatabase::fresh().await);
@@ -172,6 +186,11 @@ impl World {
     fn database(&self) -> Arc<TestDatabase> {
         let database = self.database.as_ref();
         Arc::clone(database.expect("this world's database is another's"))
+    }
+
+    /// Where programs find the database.
+    pub fn database_url(&self) -> String {
+        self.database().url().to_owned()
     }
 
     fn kept(&self) -> Arc<CacheOf> {
@@ -321,7 +340,7 @@ impl World {
 }
 
 /// One request on a connection of its own.
-async fn send_to(
+pub async fn send_to(
     address: SocketAddr,
     method: &str,
     path: &str,
