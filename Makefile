@@ -59,6 +59,12 @@ bench-changes: ## change 10 of 51,000 sales and count the calls that bring them 
 	cargo build --release --locked -p bench
 	$(TARGET_DIR)/release/bench changes $(BENCH_ARGS)
 
+.PHONY: bench-sweep
+bench-sweep: ## sweep 500 values that ran out, against a median answer of 230 ms
+	@scripts/setup demo
+	cargo build --release --locked -p bench
+	$(TARGET_DIR)/release/bench sweep $(BENCH_ARGS)
+
 .PHONY: bench-calls
 bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 	@scripts/setup build
