@@ -279,6 +279,12 @@ pub(crate) fn fold_limit(limit: CallLimit) -> CallLimit {
     }
 }
 
+/// Calls of one connection that may be on the wire at once.
+pub(crate) fn concurrency(settings: &InstanceSettings) -> usize {
+    let limits = settings.connector.limits.concurrency;
+    settings.concurrency.unwrap_or(limits).max(1) as usize
+}
+
 impl Account {
     pub fn kind(&self, name: &ResourceName) -> Option<&Arc<Kind>> {
         self.kinds.iter().find(|kind| kind.name == *name)
@@ -310,7 +316,6 @@ impl Account {
     }
 
     pub fn concurrency(&self) -> usize {
-        let limits = self.settings.connector.limits.concurrency;
-        self.settings.concurrency.unwrap_or(limits).max(1) as usize
+        concurrency(&self.settings)
     }
 }

@@ -1,8 +1,16 @@
 //! Details: records fetched one by one from the queue, written in groups.
 
 mod book;
+mod in_hand;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -17,9 +25,7 @@ use upstream::{CallError, Class, Fetched};
 
 use crate::{account::Account, listing::chain, progress::Listener};
 use book::RunBook;
-
-/// A fetch is ours for so long: longer than waiting for a permit and three attempts may take.
-const LEASE: Duration = Duration::from_secs(300);
+use in_hand::{InHand, LEASE};
 
 /// Records written in one transaction at the most.
 const GROUP_MAX: usize = 64;
@@ -29,6 +35,11 @@ const GROUP_WAIT: Duration = Duration::from_millis(20);
 
 /// Nothing to do: look at the queue again after this.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// Answers that could not be written are fetched again: one at a time, after this wait, then after twice that, up to
+/// a minute, until one can be written. Otherwise a full disk would spend the budget on what nobody can keep.
+const UNWRITTEN_FIRST: Duration = Duration::from_secs(1);
+const UNWRITTEN_MAX: Duration = Duration::from_secs(60);
 
 /// A fetch that fails waits this long at first, then twice that, up to an hour.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
@@ -53,7 +64,10 @@ impl Drainer {
     /// Runs until stopped; what is under way is finished, what is not begun is handed back.
     pub async fn run(self) {
         let width = self.account.concurrency();
+        let in_hand = InHand::new(self.account.store.clone(), &self.account.settings.name);
         let (sender, receiver) = mpsc::channel(GROUP_MAX);
+        // Groups in a row that could not be written.
+        let unwritten = Arc::new(AtomicU32::new(0));
         let writer = tokio::spawn(write_groups(
             Arc::clone(&self.account),
             RunBook::new(
@@ -63,9 +77,18 @@ impl Drainer {
                 self.listener.clone(),
             ),
             receiver,
+            in_hand.clone(),
+            Arc::clone(&unwritten),
         ));
         let mut calls = FuturesUnordered::new();
         while !self.stop.is_cancelled() {
+            let width = match unwritten.load(Ordering::Relaxed) {
+                0 => width,
+                failures => {
+                    self.wait_to_write(failures).await;
+                    1
+                }
+            };
             let free = width.saturating_sub(calls.len());
             let taken = if free > 0 {
                 self.take(free).await
@@ -73,6 +96,7 @@ impl Drainer {
                 Vec::new()
             };
             let none = taken.is_empty();
+            in_hand.take(&taken);
             for fetch in taken {
                 calls.push(self.fetch(fetch));
             }
@@ -104,6 +128,15 @@ impl Drainer {
         }
         drop(sender);
         drop(writer.await);
+    }
+
+    /// Waits after so many groups in a row that could not be written, or until the stop.
+    async fn wait_to_write(&self, failures: u32) {
+        let wait = UNWRITTEN_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(6));
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(wait.min(UNWRITTEN_MAX)) => {}
+        }
     }
 
     async fn take(&self, limit: usize) -> Vec<QueuedFetch> {
@@ -172,6 +205,8 @@ async fn write_groups(
     account: Arc<Account>,
     mut book: RunBook,
     mut answers: mpsc::Receiver<Answered>,
+    in_hand: InHand,
+    failures: Arc<AtomicU32>,
 ) {
     let mut beat = tokio::time::interval(Duration::from_secs(1));
     // Fetches whose answers could not be written.
@@ -212,12 +247,16 @@ async fn write_groups(
             let fetches: Vec<QueuedFetch> = answers.iter().map(|a| a.fetch.clone()).collect();
             if let Err(error) = write_group(&account, &mut book, &resource, answers).await {
                 // If they cannot be handed back either, they come back when their lease has run out.
-                unwritten.extend(fetches);
+                unwritten.extend(fetches.iter().cloned());
+                failures.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     instance.name = account.settings.name, resource.name = %resource, error = chain(&error),
                     "fetched records could not be written; they will be fetched again",
                 );
+            } else {
+                failures.store(0, Ordering::Relaxed);
             }
+            in_hand.lay_down(&fetches);
         }
     }
     drop(account.store.hand_back_fetches(&unwritten).await);

@@ -2,7 +2,7 @@
 //! first, in front of the permits in PostgreSQL.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -27,8 +27,12 @@ const LOWEST_EVERY: u64 = 20;
 /// Waiting for a slot, we look again after this long: another process may have given one back early.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long a permit is held if its process dies with it: longer than any call takes.
-const HOLD: Duration = Duration::from_secs(90);
+/// How long a permit is held if its process dies with it; while the process lives it is held anew. Upstream may be at
+/// work on the call for some time after its caller is gone.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// How often permits are held anew.
+const HOLD_ANEW: Duration = Duration::from_secs(3);
 
 /// The gate of one instance in this process.
 pub struct SharedGate {
@@ -44,7 +48,11 @@ type Waiters = (u64, BTreeMap<(u8, u64), Grantee>);
 struct Queue {
     store: Store,
     instance: String,
+    /// Calls of a connection on the wire at once, in all processes together.
+    at_once: u32,
     waiters: Mutex<Waiters>,
+    /// The numbers of the permits that are out.
+    held: Mutex<BTreeSet<i64>>,
     changed: Notify,
     /// Permits handed out.
     served: AtomicU64,
@@ -53,6 +61,10 @@ struct Queue {
 impl Queue {
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whoever is most urgent now: a permit for a low class serves a higher one as well. Now and then it is the turn
@@ -72,6 +84,7 @@ impl Queue {
     /// Tells the budget, in a task of its own: whoever gives back may be cancelled right after.
     fn give_back(&self, granted: GrantedPermit, outcome: Outcome) -> tokio::task::JoinHandle<()> {
         let (store, instance) = (self.store.clone(), self.instance.clone());
+        self.held().remove(&granted.permit);
         tokio::spawn(async move {
             if let Err(error) = tell(&store, &instance, &granted, outcome).await {
                 // The permit runs out by itself; nothing is called too often for it.
@@ -82,16 +95,20 @@ impl Queue {
 }
 
 impl SharedGate {
-    /// A gate of `instance` over the budget in `store`. Must be called within a tokio runtime.
-    pub fn new(store: Store, instance: &str) -> Self {
+    /// A gate of `instance` over the budget in `store`, for so many calls of a connection at once. Must be called
+    /// within a tokio runtime.
+    pub fn new(store: Store, instance: &str, at_once: usize) -> Self {
         let queue = Arc::new(Queue {
             store,
             instance: instance.to_owned(),
+            at_once: u32::try_from(at_once).unwrap_or(u32::MAX),
             waiters: Mutex::default(),
+            held: Mutex::default(),
             changed: Notify::new(),
             served: AtomicU64::new(0),
         });
         tokio::spawn(serve(Arc::downgrade(&queue)));
+        tokio::spawn(hold(Arc::downgrade(&queue)));
         Self { queue }
     }
 }
@@ -251,16 +268,38 @@ async fn serve(queue: Weak<Queue>) {
     }
 }
 
+/// Holds the permits that are out until their gate is gone.
+async fn hold(queue: Weak<Queue>) {
+    loop {
+        tokio::time::sleep(HOLD_ANEW).await;
+        let Some(queue) = queue.upgrade() else { return };
+        let held: Vec<i64> = queue.held().iter().copied().collect();
+        if held.is_empty() {
+            continue;
+        }
+        if let Err(error) = queue.store.hold_permits(&queue.instance, &held, HOLD).await {
+            tracing::warn!(instance.name = queue.instance, error = ?error, "permits were not held anew");
+        }
+    }
+}
+
 /// Serves up to `count` waiters of `class`; answers how long to nap.
 async fn serve_class(queue: &Queue, class: u8, count: usize) -> Duration {
     let want = i32::try_from(count).unwrap_or(1);
     match queue
         .store
-        .take_permits(&queue.instance, i16::from(class), want, HOLD)
+        .take_permits(
+            &queue.instance,
+            i16::from(class),
+            want,
+            HOLD,
+            Some(queue.at_once),
+        )
         .await
     {
         Ok(Grant::Permits(permits)) => {
             for granted in permits {
+                queue.held().insert(granted.permit);
                 let unused = match queue.next_waiter() {
                     Some(waiter) => match waiter.send(Ok(granted)) {
                         Err(Ok(granted)) => Some(granted),

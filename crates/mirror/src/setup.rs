@@ -11,7 +11,7 @@ use store::{
 use upstream::{CallLog, Client, Connection, Settings, connector::ColumnType};
 
 use crate::{
-    account::{Account, Kind, fold_limit},
+    account::{Account, Kind, concurrency, fold_limit},
     chore::Chore,
     error::{MirrorError, Result},
     gate::SharedGate,
@@ -88,8 +88,8 @@ pub(crate) async fn open_account(
     client.allow_private_hosts = settings.private_hosts;
     client.timeout = settings.timeout;
     client.wait_max = PERMIT_WAIT_MAX;
-    let gate = Arc::new(SharedGate::new(store.clone(), &settings.name));
-    let client = Client::new(client, gate, log).map_err(|e| MirrorError::Client {
+    let gate = SharedGate::new(store.clone(), &settings.name, concurrency(&settings));
+    let client = Client::new(client, Arc::new(gate), log).map_err(|e| MirrorError::Client {
         instance: settings.name.clone(),
         reason: crate::listing::chain(&e),
     })?;

@@ -48,7 +48,11 @@ pub enum Grant {
 }
 
 impl Store {
-    /// Takes up to `want` permits for calls of `class` (0 to 5), each held until given back, at the longest `hold`.
+    /// Takes up to `want` permits for calls of `class` (0 to 5), each held until given back, at the longest `hold`
+    /// unless [`Store::hold_permits`] makes that longer.
+    ///
+    /// No more than `at_once` permits of a connection are held at a time, whoever took them; `None` bounds nothing.
+    /// Of a connection's window, classes 4 and 5 take a quarter as they like, and the rest evenly spread.
     ///
     /// Dropping the future may leave permits that come back by themselves one `hold` and one window later.
     pub async fn take_permits(
@@ -57,13 +61,15 @@ impl Store {
         class: i16,
         want: i32,
         hold: Duration,
+        at_once: Option<u32>,
     ) -> Result<Grant> {
-        let rows = sqlx::query("SELECT connection, slot, permit, wait_ms, why FROM millpond.take_permits($1, $2, $3, $4 * interval '1 millisecond', $5)")
+        let rows = sqlx::query("SELECT connection, slot, permit, wait_ms, why FROM millpond.take_permits($1, $2, $3, $4 * interval '1 millisecond', $5, $6)")
             .bind(instance)
             .bind(class)
             .bind(want)
             .bind(hold.as_millis() as f64)
             .bind(RESERVE_SHARE)
+            .bind(at_once.map(|at_once| i32::try_from(at_once.max(1)).unwrap_or(i32::MAX)))
             .fetch_all(self.pool())
             .await
             .to("take permits from the budget")?;
@@ -86,6 +92,24 @@ impl Store {
             });
         }
         Ok(Grant::Permits(permits))
+    }
+
+    /// Holds permits for another `hold` from now: their calls are still on the wire. One that was given back or ran
+    /// out meanwhile stays so.
+    pub async fn hold_permits(
+        &self,
+        instance: &str,
+        permits: &[i64],
+        hold: Duration,
+    ) -> Result<()> {
+        sqlx::query("SELECT millpond.hold_permits($1, $2, $3 * interval '1 millisecond')")
+            .bind(instance)
+            .bind(permits)
+            .bind(hold.as_millis() as f64)
+            .execute(self.pool())
+            .await
+            .to("hold permits for longer")?;
+        Ok(())
     }
 
     /// Gives a permit back: after a call its slot is free one window from now, otherwise at once.

@@ -237,6 +237,33 @@ impl Store {
         Ok(())
     }
 
+    /// Renews the leases of fetches of `instance`, each named by resource and id, for `lease` from now. What was settled,
+    /// failed or handed back meanwhile stays so.
+    pub async fn renew_fetches(
+        &self,
+        instance: &str,
+        fetches: &[(ResourceName, String)],
+        lease: Duration,
+    ) -> Result<()> {
+        let (resources, ids): (Vec<&str>, Vec<&str>) = fetches
+            .iter()
+            .map(|(resource, id)| (resource.as_str(), id.as_str()))
+            .unzip();
+        sqlx::query(
+            "UPDATE millpond.fetch_queue q SET leased_until = now() + $4 * interval '1 millisecond' \
+             FROM unnest($2::text[], $3::text[]) AS f (resource, id) \
+             WHERE q.resource = f.resource AND q.instance = $1 AND q.id = f.id AND q.leased_until IS NOT NULL",
+        )
+        .bind(instance)
+        .bind(resources)
+        .bind(ids)
+        .bind(lease.as_millis() as f64)
+        .execute(self.pool())
+        .await
+        .to("renew the leases of fetches")?;
+        Ok(())
+    }
+
     /// Hands fetches back untouched: the worker stops.
     pub async fn hand_back_fetches(&self, fetches: &[QueuedFetch]) -> Result<()> {
         for fetch in fetches {

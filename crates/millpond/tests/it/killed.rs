@@ -183,6 +183,8 @@ async fn workers_killed_in_the_middle_lose_and_double_nothing() {
             "UPDATE millpond.fetch_queue SET leased_until = NULL, due_at = least(due_at, now())",
         )
         .await;
+        yard.execute("UPDATE millpond.budget_slot SET free_at = least(free_at, now())")
+            .await;
         yard.execute(
             "UPDATE millpond.run SET beat_at = now() - interval '1 hour' WHERE state = 'running'",
         )

@@ -112,7 +112,7 @@ async fn backlog(sales: usize, keys: usize, window: Duration) -> (f64, BTreeMap<
 #[tokio::test(flavor = "multi_thread")]
 async fn three_connections_take_a_third_of_the_time_of_one_and_no_window_is_overdrawn() {
     // Long enough that the windows, not this machine, are what takes the time.
-    let window = Duration::from_secs(2);
+    let window = Duration::from_secs(3);
     let (three, per_key) = backlog(330, 3, window).await;
     let all: usize = per_key.values().sum();
     for (key, calls) in &per_key {
@@ -134,7 +134,9 @@ async fn three_connections_take_a_third_of_the_time_of_one_and_no_window_is_over
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cold_read_in_the_middle_of_a_full_backfill_waits_less_than_two_seconds_at_60_a_minute() {
+async fn x15_cold_reads_in_the_middle_of_a_full_backfill_wait_less_than_two_seconds_at_60_a_minute()
+{
+    const READS: usize = 12;
     // Five times faster than life: 60 calls in 12 s, and two seconds become 0.4 s.
     let window = Duration::from_secs(12);
     let database = TestDatabase::fresh().await;
@@ -164,15 +166,14 @@ async fn a_cold_read_in_the_middle_of_a_full_backfill_waits_less_than_two_second
     let mut waits = Vec::new();
     let began = Instant::now();
     for id in ids {
-        if waits.len() == 6 {
+        if waits.len() == READS {
             break;
         }
         if held(id.clone()).await {
             continue;
         }
-        // A read every other second: thirty seconds apart at the documented pace would be ten.
-        tokio::time::sleep_until((began + Duration::from_secs(2) * waits.len() as u32).into())
-            .await;
+        // Ten in a window, which is four more than the reserve.
+        tokio::time::sleep_until((began + window / 10 * waits.len() as u32).into()).await;
         let asked = Instant::now();
         let answer = mirror
             .read(&name("sale"), "uk", &id, ReadAsk::default())
@@ -185,7 +186,7 @@ async fn a_cold_read_in_the_middle_of_a_full_backfill_waits_less_than_two_second
     let waiting = database.store().queue_length("uk").await.unwrap();
     worker.stop().await;
     assert!(waiting > 100, "the backfill was over: {waiting} waiting");
-    assert_eq!(waits.len(), 6);
+    assert_eq!(waits.len(), READS);
     println!("cold reads waited {waits:?}; times five at 60 a minute");
     assert!(
         waits.iter().all(|wait| *wait < Duration::from_millis(400)),
@@ -293,7 +294,7 @@ async fn a_throttled_connection_is_left_alone_for_as_long_as_upstream_says() {
         let told = no.answered.unwrap();
         let early = calls
             .iter()
-            .filter(|c| c.key == no.key && c.arrived > told + Duration::from_millis(150))
+            .filter(|c| c.key == no.key && c.arrived > told + Duration::from_millis(300))
             .filter(|c| c.arrived < told + Duration::from_millis(990))
             .count();
         assert_eq!(early, 0, "{early} calls with a key that was told to wait");

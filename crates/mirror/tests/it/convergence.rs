@@ -123,6 +123,7 @@ async fn after_hours_of_faults_and_dying_workers_the_mirror_equals_upstream() {
             "UPDATE millpond.job SET lease_until = now() - interval '1 second', next_at = least(next_at, now()) WHERE lease_until IS NOT NULL",
             "UPDATE millpond.fetch_queue SET leased_until = NULL, due_at = least(due_at, now())",
             "UPDATE millpond.run SET beat_at = now() - interval '1 hour' WHERE state = 'running'",
+            "UPDATE millpond.budget_slot SET free_at = least(free_at, now())",
         ] {
             sqlx::query(statement)
                 .execute(&database.pool())

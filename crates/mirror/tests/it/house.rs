@@ -237,8 +237,17 @@ fn difference(path: &str, held: &Value, truth: &Value) -> Option<String> {
 pub const POLL: Duration = Duration::from_millis(10);
 
 /// Waits until `condition` holds, half a minute at the most.
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
+    until_within(Duration::from_secs(30), what, condition).await;
+}
+
+/// Waits until `condition` holds, so long at the most.
+pub async fn until_within(
+    wait_max: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> bool,
+) {
+    let deadline = Instant::now() + wait_max;
     while !condition().await {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(POLL).await;

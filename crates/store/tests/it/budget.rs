@@ -46,14 +46,22 @@ async fn add(store: &Store, name: &str, calls: u32, window: Duration) {
 }
 
 async fn take(store: &Store, class: i16, want: i32) -> Vec<GrantedPermit> {
-    match store.take_permits("uk", class, want, HOLD).await.unwrap() {
+    match store
+        .take_permits("uk", class, want, HOLD, None)
+        .await
+        .unwrap()
+    {
         Grant::Permits(permits) => permits,
         Grant::Wait(_) | Grant::NoConnection(_) => Vec::new(),
     }
 }
 
 async fn wait(store: &Store, class: i16) -> Duration {
-    match store.take_permits("uk", class, 1, HOLD).await.unwrap() {
+    match store
+        .take_permits("uk", class, 1, HOLD, None)
+        .await
+        .unwrap()
+    {
         Grant::Wait(wait) => wait,
         other => panic!("expected to wait, got {other:?}"),
     }
@@ -69,10 +77,124 @@ async fn run(database: &TestDatabase, statement: &'static str) {
 #[tokio::test]
 async fn low_classes_leave_a_reserve_and_a_reader_may_use_all() {
     let (_database, store) = database(60, Duration::from_secs(60)).await;
-    assert_eq!(take(&store, 5, 100).await.len(), 54);
-    assert_eq!(take(&store, 3, 100).await.len(), 3);
+    // History takes a quarter of its 54 as it likes.
+    assert_eq!(take(&store, 5, 100).await.len(), 13 + 1);
+    assert_eq!(take(&store, 3, 100).await.len(), 57 - 14);
     assert_eq!(take(&store, 0, 100).await.len(), 3);
     assert!(wait(&store, 0).await > Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn low_classes_take_a_quarter_as_they_like_and_the_rest_evenly_until_the_reserve() {
+    let window = Duration::from_secs(3);
+    let (_database, store) = database(60, window).await;
+    let began = Instant::now();
+    let mut at = Vec::new();
+    while at.len() < 54 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{at:?}");
+        match store.take_permits("uk", 5, 1, HOLD, None).await.unwrap() {
+            Grant::Permits(permits) => {
+                at.push(began.elapsed());
+                // Answered at once: its slot is free one window from now.
+                let used = PermitUse::Answered;
+                store
+                    .give_back_permit("uk", &permits[0], used)
+                    .await
+                    .unwrap();
+            }
+            Grant::Wait(wait) => tokio::time::sleep(wait).await, // as long as the budget says
+            Grant::NoConnection(why) => panic!("{why}"),
+        }
+    }
+    // 13 at once, then one in 3 s / 41.
+    let even = window / 41;
+    assert!(at[12] < even * 8, "{:?}", at[12]);
+    for (n, at) in at.iter().enumerate().skip(14) {
+        let earliest = even * u32::try_from(n - 13).unwrap();
+        assert!(
+            *at >= earliest,
+            "permit {n} came after {at:?}, not {earliest:?}"
+        );
+    }
+    let reserve = take(&store, 0, 100).await.len();
+    assert!(reserve >= 6, "{reserve} were left to readers");
+}
+
+#[tokio::test]
+async fn what_is_on_the_wire_is_bounded_for_all_takers_together_and_history_leaves_one() {
+    let (database, store) = database(60, Duration::from_millis(50)).await;
+    let other = Store::from_pool(database.pool());
+    for limited in [true, false] {
+        if !limited {
+            run(&database, "UPDATE millpond.connection SET calls = NULL").await;
+        }
+        let most = |class: i16, want: i32| {
+            let other = other.clone();
+            async move {
+                match other
+                    .take_permits("uk", class, want, HOLD, Some(4))
+                    .await
+                    .unwrap()
+                {
+                    Grant::Permits(permits) => permits,
+                    _ => Vec::new(),
+                }
+            }
+        };
+        let history = most(5, 10).await;
+        assert_eq!(history.len(), 3, "limited: {limited}");
+        let reader = most(0, 10).await;
+        assert_eq!(reader.len(), 1);
+        match store.take_permits("uk", 0, 1, HOLD, Some(4)).await.unwrap() {
+            Grant::Wait(wait) => assert!(wait <= Duration::from_millis(100), "{wait:?}"),
+            other => panic!("a fifth at once: {other:?}"),
+        }
+        for permit in history.iter().chain(&reader) {
+            let used = PermitUse::Answered;
+            store.give_back_permit("uk", permit, used).await.unwrap();
+        }
+        assert_eq!(
+            most(0, 10).await.len(),
+            4,
+            "what was given back is no longer on the wire"
+        );
+        run(
+            &database,
+            "TRUNCATE millpond.budget_slot, millpond.budget_ready",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_permit_is_held_for_longer_while_its_call_is_on_the_wire_and_never_after() {
+    let (_database, store) = database(2, Duration::from_secs(30)).await;
+    let permits = take(&store, 0, 2).await;
+    let numbers: Vec<i64> = permits.iter().map(|permit| permit.permit).collect();
+    let used = PermitUse::Answered;
+    store
+        .give_back_permit("uk", &permits[0], used)
+        .await
+        .unwrap();
+    store
+        .hold_permits("uk", &numbers, Duration::from_secs(500))
+        .await
+        .unwrap();
+    let left = wait(&store, 0).await;
+    assert!(
+        left < Duration::from_secs(31),
+        "what was given back stays so: {left:?}"
+    );
+    store
+        .give_back_permit("uk", &permits[0], PermitUse::Unused)
+        .await
+        .unwrap();
+    take(&store, 0, 1).await;
+    let left = wait(&store, 0).await;
+    assert!(
+        left > Duration::from_secs(80) && left < Duration::from_secs(95),
+        "{left:?}"
+    );
 }
 
 #[tokio::test]
@@ -210,7 +332,7 @@ async fn a_refused_connection_is_tried_again_with_one_call_and_taken_back_when_i
         .set_connection_aside("uk", "one", "answered 403")
         .await
         .unwrap();
-    match store.take_permits("uk", 0, 1, HOLD).await.unwrap() {
+    match store.take_permits("uk", 0, 1, HOLD, None).await.unwrap() {
         Grant::NoConnection(why) => assert_eq!(why, "one: set aside, answered 403"),
         other => panic!("{other:?}"),
     }
