@@ -25,7 +25,7 @@ use store::{
 
 pub use self::{
     apply::Pace,
-    ask::{PlanAsk, Rules, Through},
+    ask::{PlanAsk, Rules, Serves, Through},
     explain::Explanation,
     hold::HoldAsk,
     read::LeftOut,
@@ -179,6 +179,13 @@ impl Orders {
         must_ship: bool,
     ) -> Result<Option<i64>, OrdersError> {
         self.understood(&ask.instance)?;
+        if let Some(serves) = &ask.serves {
+            self.understood(&serves.instance)?;
+            if serves.instance == ask.instance {
+                let text = format!("`{}` cannot buy from itself", ask.instance);
+                return Err(OrdersError::Name(text));
+            }
+        }
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = read::snapshot(&self.mirror, ask).await?;
             let (op, input) = (ask.op, snapshot.input.clone());
@@ -240,11 +247,15 @@ impl Orders {
             .iter()
             .map(|claim| new_claim(claim, snapshot))
             .collect();
-        let shipped = shipped(plan, snapshot.input.now);
+        let shipped = shipped(plan, documents, snapshot.input.now);
         let nodes = nodes(snapshot, &claims);
         let new = NewPlan {
             instance: &ask.instance,
-            op: op_name(ask.op),
+            op: if ask.serves.is_some() {
+                CROSS
+            } else {
+                op_name(ask.op)
+            },
             by,
             ask: &json_of(ask),
             input: &json_of(&snapshot.input),
@@ -431,6 +442,9 @@ fn stored<T: serde::de::DeserializeOwned>(plan: i64, text: &str) -> Result<T, Or
     serde_json::from_str(text).map_err(|source| OrdersError::Stored { plan, source })
 }
 
+/// A plan that serves another instance.
+const CROSS: &str = "cross";
+
 /// The block's name in rows.
 pub(crate) fn op_name(op: Op) -> &'static str {
     match op {
@@ -472,12 +486,17 @@ fn new_claim(claim: &orders::input::Allocation, snapshot: &read::Snapshot) -> Ne
 }
 
 /// Ids of the claims whose units today's shipments take.
-fn shipped(plan: &Plan, now: orders::Day) -> Vec<String> {
+fn shipped(plan: &Plan, documents: &Documents, now: orders::Day) -> Vec<String> {
+    let meant: std::collections::HashSet<&str> = documents
+        .shipments
+        .iter()
+        .map(|doc| doc.order.as_str())
+        .collect();
     let mut taken = std::collections::HashSet::new();
     for shipment in plan
         .shipments
         .iter()
-        .filter(|shipment| shipment.date == now)
+        .filter(|shipment| shipment.date == now && meant.contains(shipment.order.as_str()))
     {
         for take in &shipment.takes {
             taken.insert((shipment.order.as_str(), take.node.as_str()));

@@ -60,6 +60,9 @@ pub async fn make_plan(
     let Json(ask) = ask?;
     let by = said_by(&caller, query.as_deref())?;
     see_instance(&caller, &ask.instance)?;
+    if let Some(serves) = &ask.serves {
+        see_instance(&caller, &serves.instance)?;
+    }
     let permit = admitted(&MAKING, "as many plans as can be are being made")?;
     let orders = orders(&app);
     let made = tokio::spawn(async move {

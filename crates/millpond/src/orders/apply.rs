@@ -1,6 +1,7 @@
 //! Writing a plan upstream, step by step: each write is a row before it is a call, and is looked for before it is
 //! ever made again.
 
+mod cross;
 mod shelf;
 mod shipment;
 mod steps;

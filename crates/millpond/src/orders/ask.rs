@@ -60,6 +60,9 @@ pub struct PlanAsk {
     /// The carrier of shipments, if the sale names none.
     #[serde(default)]
     pub carrier: Option<String>,
+    /// Another instance whose orders get, behind all own ones, what they lack: a sale here and a purchase there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<Serves>,
     /// Account of work in progress for assemblies; absent: as the newest mirrored assembly has it.
     #[serde(default)]
     pub wip_account: Option<String>,
@@ -88,6 +91,7 @@ impl PlanAsk {
             reserves: Vec::new(),
             locations: Vec::new(),
             carrier: None,
+            serves: None,
             wip_account: None,
             finished_account: None,
         }
@@ -104,6 +108,41 @@ impl PlanAsk {
         }
         rules
     }
+}
+
+/// An instance that buys from the one that is planned.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Serves {
+    /// The instance whose orders lack something.
+    pub instance: String,
+    /// Only these orders of it, by number; empty: every open one.
+    #[serde(default)]
+    pub orders: BTreeSet<String>,
+    /// What the buying company is called among the customers of the selling one.
+    pub customer: String,
+    /// What the selling company is called among the suppliers of the buying one.
+    pub supplier: String,
+    /// Where the goods are received; absent: at the location of each order.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Days until they are there; 7 if absent.
+    #[serde(default = "days")]
+    pub days: i32,
+    /// The tax rule of the sale's lines.
+    #[serde(default = "no_tax")]
+    pub sale_tax_rule: String,
+    /// The tax rule of the purchase's lines.
+    #[serde(default = "no_tax")]
+    pub purchase_tax_rule: String,
+}
+
+fn days() -> i32 {
+    7
+}
+
+fn no_tax() -> String {
+    "Tax Exempt".to_owned()
 }
 
 fn pick() -> Op {

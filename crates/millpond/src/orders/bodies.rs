@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     amount::{Scales, json as number},
     cin7::{Sale, key},
-    documents::{DocKit, DocTake, ShipmentDoc},
+    documents::{CrossDoc, DocKit, DocLine, DocTake, ShipmentDoc},
     read::NodeFacts,
     recheck::Effective,
 };
@@ -30,11 +30,86 @@ pub(crate) struct Setting<'a> {
     pub scales: &'a Scales,
     pub places: &'a Places,
     pub today: Day,
+    /// When the plan was made.
+    pub made_at: &'a str,
 }
 
 impl Setting<'_> {
+    /// The moment before which nothing of the plan can have been written.
+    pub fn since(&self) -> String {
+        self.made_at
+            .get(..10)
+            .map_or_else(|| self.date(), |day| format!("{day}T00:00:00"))
+    }
+
     fn date(&self) -> String {
         format!("{}T00:00:00", self.today)
+    }
+
+    /// A sale to another instance, found again by its mark.
+    pub fn sell(&self, cross: &CrossDoc, mark: &str) -> Value {
+        json!({
+            "Customer": cross.customer,
+            "Location": self.doc.loc,
+            "SaleType": "Simple",
+            "SkipQuote": true,
+            "SaleOrderDate": self.date(),
+            "CustomerReference": self.doc.order,
+            "ExternalID": mark,
+            "Note": format!("for {} of {}", cross.order, cross.buyer),
+        })
+    }
+
+    /// Its order, authorised.
+    pub fn sell_order(&self, cross: &CrossDoc) -> Value {
+        json!({
+            "SaleID": self.doc.sale,
+            "Memo": self.doc.order,
+            "Status": "AUTHORISED",
+            "AutoPickPackShipMode": "NOPICK",
+            "Lines": self.cross_lines(cross, &cross.sale_tax_rule),
+        })
+    }
+
+    /// The purchase in the other instance, found again by its mark.
+    pub fn buy(&self, cross: &CrossDoc, mark: &str) -> Value {
+        json!({
+            "Supplier": cross.supplier,
+            "Location": cross.location,
+            "Approach": "STOCK",
+            "OrderDate": self.date(),
+            "RequiredBy": format!("{}T00:00:00", cross.required),
+            "Note": format!("for {} {mark}", cross.order),
+        })
+    }
+
+    /// Its order, authorised: what is shipped, no more.
+    pub fn buy_order(&self, cross: &CrossDoc, purchase: &str) -> Value {
+        json!({
+            "TaskID": purchase,
+            "Memo": self.doc.order,
+            "Status": "AUTHORISED",
+            "Lines": self.cross_lines(cross, &cross.purchase_tax_rule),
+            "AdditionalCharges": [],
+        })
+    }
+
+    fn cross_lines(&self, cross: &CrossDoc, tax_rule: &str) -> Vec<Value> {
+        let line = |line: &DocLine| {
+            let qty = self.scales.qty(&line.sku, line.qty);
+            let price = cross.prices.get(&line.sku).copied().unwrap_or_default();
+            json!({
+                "SKU": line.sku,
+                "Name": line.sku,
+                "Quantity": number(qty),
+                "Price": number(price),
+                "Discount": 0,
+                "Tax": 0,
+                "TaxRule": tax_rule,
+                "Total": number(line_total(qty, price, Decimal::ZERO)),
+            })
+        };
+        self.effective.lines.iter().map(line).collect()
     }
 
     /// A new fulfilment.

@@ -109,6 +109,7 @@ documents! {
         sku: String = "SKU",
         name: String = "Name",
         kind: String = "Type",
+        price: Amount = "PriceTier1",
         costing: String = "CostingMethod",
         has_bom: bool = "BillOfMaterial",
         auto_assembly: bool = "AutoAssembly",
@@ -134,6 +135,8 @@ documents! {
     Purchase {
         id: String = "ID",
         number: String = "OrderNumber",
+        status: String = "Status",
+        note: String = "Note",
         location: String = "Location",
         required: Text = "RequiredBy",
         order: PurchaseOrder = "Order",
@@ -142,6 +145,7 @@ documents! {
     }
     /// `advanced-purchase`, `Order`.
     PurchaseOrder {
+        status: String = "Status",
         lines: Vec<PurchaseLine> = "Lines",
     }
     /// A line of a purchase or of a receipt.

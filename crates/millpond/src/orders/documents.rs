@@ -85,12 +85,38 @@ pub(crate) struct ShipmentDoc {
     /// The carrier.
     #[serde(default)]
     pub carrier: String,
+    /// Whose order it really is, when it is one of another instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossDoc>,
     /// Account of work in progress.
     #[serde(default)]
     pub wip_account: String,
     /// Account of finished goods.
     #[serde(default)]
     pub finished_account: String,
+}
+
+/// A sale to another instance and the purchase there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CrossDoc {
+    /// The instance that buys.
+    pub buyer: String,
+    /// Its order, by number.
+    pub order: String,
+    /// The buyer among our customers.
+    pub customer: String,
+    /// We among the buyer's suppliers.
+    pub supplier: String,
+    /// Where the buyer receives the goods.
+    pub location: String,
+    /// The day on which it expects them.
+    pub required: orders::Day,
+    /// The tax rule of the sale's lines.
+    pub sale_tax_rule: String,
+    /// The tax rule of the purchase's lines.
+    pub purchase_tax_rule: String,
+    /// Price of a unit by SKU, in the seller's currency.
+    pub prices: BTreeMap<String, rust_decimal::Decimal>,
 }
 
 /// Units of a line.
@@ -148,6 +174,14 @@ pub(crate) struct DocPart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
+    /// Enter a sale to another instance.
+    Sell,
+    /// Authorise its order: upstream holds the units for it.
+    SellOrder,
+    /// Enter the purchase in the other instance.
+    Buy,
+    /// Authorise its order: from here on the buyer expects the goods.
+    BuyOrder,
     /// Authorise the order.
     Authorise,
     /// Open a fulfilment, or take over the open one.
@@ -170,6 +204,10 @@ impl Step {
     /// What it is called in rows and logs.
     pub fn kind(self) -> &'static str {
         match self {
+            Self::Sell => "sell",
+            Self::SellOrder => "sell_order",
+            Self::Buy => "buy",
+            Self::BuyOrder => "buy_order",
             Self::Authorise => "authorise",
             Self::Task => "task",
             Self::Assemble(_) => "assemble",
@@ -203,10 +241,15 @@ pub(crate) fn documents(ask: &PlanAsk, snapshot: &Snapshot, plan: &Plan) -> Docu
             .collect(),
         ..Documents::default()
     };
+    // With another instance to serve, own orders only keep what is theirs.
+    let is_meant = |order: &str| {
+        let facts = snapshot.sales.get(order);
+        ask.serves.is_none() || facts.is_some_and(|facts| facts.cross.is_some())
+    };
     let today: Vec<&Shipment> = plan
         .shipments
         .iter()
-        .filter(|s| s.date == snapshot.input.now)
+        .filter(|s| s.date == snapshot.input.now && is_meant(&s.order))
         .collect();
     let mut by_order: HashMap<&str, Vec<&Shipment>> = HashMap::new();
     for shipment in today {
@@ -320,7 +363,13 @@ fn shipment_doc(
             parts: parts.collect(),
         })
     });
-    let lines: Vec<DocLine> = lines.collect();
+    let mut lines: Vec<DocLine> = lines.collect();
+    if facts.cross.is_some() {
+        // The sale that is entered has these lines and no others.
+        for (at, line) in lines.iter_mut().enumerate() {
+            line.line = (at + 1).to_string();
+        }
+    }
     let kits: Vec<DocKit> = kits.collect();
     let mine: i64 = lines.iter().map(|line| line.qty).sum();
     let (wip_account, finished_account) = snapshot.accounts.clone().unwrap_or_default();
@@ -329,9 +378,19 @@ fn shipment_doc(
         order: shipment.order.clone(),
         sale: facts.sale.clone(),
         loc: shipment.loc.clone(),
-        home: facts.home.clone(),
+        home: match &facts.cross {
+            // The sale is made for the shipment, at its place.
+            Some(_) => shipment.loc.clone(),
+            None => facts.home.clone(),
+        },
+        cross: facts.cross.clone(),
         takes: takes.collect(),
-        steps: steps(ask, facts.draft && nth == 0, kits.len()),
+        steps: steps(
+            ask,
+            facts.draft && nth == 0,
+            facts.cross.is_some(),
+            kits.len(),
+        ),
         converts: facts.simple && facts.shipped + nth == 1,
         complete: order.complete,
         min_fill_pct: order.min_fill_pct,
@@ -350,8 +409,11 @@ fn shipment_doc(
     })
 }
 
-fn steps(ask: &PlanAsk, authorise: bool, kits: usize) -> Vec<Step> {
+fn steps(ask: &PlanAsk, authorise: bool, cross: bool, kits: usize) -> Vec<Step> {
     let mut steps = Vec::new();
+    if cross {
+        steps.extend([Step::Sell, Step::SellOrder, Step::Buy, Step::BuyOrder]);
+    }
     if authorise {
         steps.push(Step::Authorise);
     }
@@ -396,6 +458,8 @@ fn quote(documents: &Documents) -> Quote {
         let assemblies = doc.kits.len();
         // The sale and its stock, before and after; one look for an assembly that upstream has made itself.
         quote.reads += 2 + 2 * availability_calls(skus.len(), rows) + assemblies;
+        // The stock before the sale is entered, and the purchase afterwards.
+        quote.reads += if doc.cross.is_some() { 3 } else { 0 };
         places.insert(&doc.loc);
         quote.writes += doc.steps.len();
     }

@@ -1,5 +1,6 @@
 //! From mirrored records to what a plan decides over. No call is made.
 
+mod foreign;
 mod kits;
 mod sales;
 mod shelves;
@@ -15,7 +16,7 @@ use orders::{
 use serde::{Deserialize, Serialize};
 use store::{ResourceName, orders::Ledger};
 
-use super::{OrdersError, amount::Scales, ask::PlanAsk, cin7};
+use super::{OrdersError, amount::Scales, ask::PlanAsk, cin7, documents::CrossDoc};
 
 /// An order of a plan, as far as writing needs it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub(crate) struct SaleFacts {
     /// Its lines of services, by place.
     #[serde(default)]
     pub services: Vec<String>,
+    /// Whose order it really is, when it is one of another instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossDoc>,
 }
 
 /// An open line.
@@ -131,14 +135,19 @@ pub(crate) async fn snapshot(mirror: &Mirror, ask: &PlanAsk) -> Result<Snapshot,
     for sale in &open {
         wave.admit(sale, ask, &busy, &products, &mut scales, &mut left_out);
     }
-    let wanted: BTreeSet<String> = products.closure(wave.skus());
+    let foreign = foreign::Foreign::read(mirror, ask, &busy, &mut scales, &mut left_out).await?;
+    let wanted: BTreeSet<String> = products.closure(wave.skus().chain(foreign.skus()));
     let boms = products.bills(&wanted, &mut scales);
     let shelves = shelves::read(store, instance, ask, &wanted, &mut scales, now).await?;
     let sales::Planned {
-        orders,
-        sales,
+        mut orders,
+        mut sales,
         mut left_out,
     } = wave.finish(ask, &scales, left_out);
+    for (order, facts) in foreign.orders(ask, &scales, now) {
+        sales.insert(order.id.clone(), facts);
+        orders.push(order);
+    }
     let known: BTreeSet<&str> = shelves.locations.iter().map(|l| l.id.as_str()).collect();
     left_out.extend(sales::unknown_places(&orders, &known));
     let holds = shelves::holds(&open, &shelves, &products, &scales, &busy, &sales, now);

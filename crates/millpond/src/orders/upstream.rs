@@ -9,13 +9,16 @@ use upstream::{Call, CallError, Class};
 use super::{
     OrdersError,
     bodies::Setting,
-    cin7::{Assembly, Fulfilment, Sale},
+    cin7::{Assembly, Fulfilment, Purchase, Sale},
     documents::{ShipmentDoc, Step},
     read::resource,
 };
 
 /// Applying is background work: people who read go first.
 const CLASS: Class = Class::Sweep;
+
+/// Purchases that are read to find one that may have been entered.
+const PURCHASES_MAX: usize = 50;
 
 /// One write waits for its permit so long at the most; then the plan is put down and taken up later.
 const PERMIT_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -171,6 +174,74 @@ impl Door<'_> {
         Ok(answer.and_then(|answer| serde_json::from_value(answer).ok()))
     }
 
+    /// A purchase as it is now; the mirror knows it too then.
+    pub async fn purchase(&self, id: &str) -> Result<Option<Purchase>, OrdersError> {
+        let body = self
+            .mirror
+            .fetch(&resource("purchase")?, self.instance, id, CLASS)
+            .await?;
+        Ok(body.and_then(|body| serde_json::from_slice(&body).ok()))
+    }
+
+    async fn look_for_sale(&self, mark: &str) -> Result<Look, OrdersError> {
+        let answer = self.read("saleList", &[("ExternalID", mark)]).await?;
+        let rows = answer.unwrap_or_default()["SaleList"].take();
+        let ours = rows
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|row| row["Status"] != "VOIDED" && row["OrderStatus"] != "VOIDED");
+        Ok(match ours.and_then(|row| row["SaleID"].as_str()) {
+            Some(id) => Look::Done(json!({ "TaskID": id })),
+            None => Look::Absent,
+        })
+    }
+
+    /// The list of purchases shows no notes: those of the supplier that moved since are read one by one.
+    async fn look_for_purchase(
+        &self,
+        setting: &Setting<'_>,
+        mark: &str,
+    ) -> Result<Look, OrdersError> {
+        let Some(cross) = &setting.doc.cross else {
+            return Ok(Look::Absent);
+        };
+        let since = setting.since();
+        let query = [("UpdatedSince", since.as_str()), ("Limit", "1000")];
+        let answer = self.read("purchaseList", &query).await?;
+        let rows = answer.unwrap_or_default()["PurchaseList"].take();
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        let theirs = rows.iter().filter(|row| {
+            let supplier = row["Supplier"].as_str().unwrap_or_default();
+            supplier.eq_ignore_ascii_case(&cross.supplier) && row["Status"] != "VOIDED"
+        });
+        let ids: Vec<&str> = theirs.filter_map(|row| row["ID"].as_str()).collect();
+        if ids.len() > PURCHASES_MAX {
+            let text = format!(
+                "{} purchases from {} moved since",
+                ids.len(),
+                cross.supplier
+            );
+            return Ok(Look::Other(text));
+        }
+        for id in ids {
+            let found = self.purchase(id).await?;
+            if found.is_some_and(|found| found.note.contains(mark) && found.status != "VOIDED") {
+                return Ok(Look::Done(json!({ "TaskID": id })));
+            }
+        }
+        Ok(Look::Absent)
+    }
+
+    /// How the document stands that a step made; `None`: it is not there.
+    pub async fn status(&self, step: Step, id: &str) -> Result<Option<String>, OrdersError> {
+        Ok(match step {
+            Step::Sell => self.sale(id).await?.map(|(sale, _)| sale.status),
+            Step::Buy => self.purchase(id).await?.map(|found| found.status),
+            _ => self.assembly(id).await?.map(|found| found.status),
+        })
+    }
+
     /// How a step stands. `task` is what the step was written to; `mark` is what its document carries.
     pub async fn look(
         &self,
@@ -180,6 +251,17 @@ impl Door<'_> {
         mark: &str,
     ) -> Result<Look, OrdersError> {
         match step {
+            Step::Sell => return self.look_for_sale(mark).await,
+            Step::Buy => return self.look_for_purchase(setting, mark).await,
+            Step::BuyOrder => {
+                let found = self.purchase(task).await?;
+                return Ok(match found.map(|found| found.order.status).as_deref() {
+                    Some("AUTHORISED") => Look::Done(json!({})),
+                    Some("" | "DRAFT" | "NOT AVAILABLE") => Look::Absent,
+                    Some(other) => Look::Other(format!("the purchase's order is {other}")),
+                    None => Look::Other("the purchase is gone".to_owned()),
+                });
+            }
             Step::Assemble(nth) => {
                 let kit = &setting.effective.kits[nth];
                 let found = self.assemblies("Search", mark).await?;
@@ -233,7 +315,7 @@ pub(crate) fn look_at(
     }
     let mine = sale.live().find(|f| f.task.eq_ignore_ascii_case(task));
     match (step, mine) {
-        (Step::Authorise, _) => match sale.order.status.as_str() {
+        (Step::Authorise | Step::SellOrder, _) => match sale.order.status.as_str() {
             "AUTHORISED" => Look::Done(json!({})),
             "DRAFT" | "NOT AVAILABLE" => Look::Absent,
             other => Look::Other(format!("the order is {other}")),
@@ -292,7 +374,10 @@ pub(crate) fn work(path: &str, body: Value) -> Value {
 /// Where a step is written to.
 pub(crate) fn path_of(step: Step) -> &'static str {
     match step {
-        Step::Authorise => "sale/order",
+        Step::Sell => "sale",
+        Step::Authorise | Step::SellOrder => "sale/order",
+        Step::Buy => "purchase",
+        Step::BuyOrder => "purchase/order",
         Step::Task => "sale/fulfilment",
         Step::Assemble(_) => "finishedGoods",
         Step::Complete(_) => "finishedGoods/pick",
@@ -313,7 +398,13 @@ pub(crate) fn mark(
 ) -> String {
     let text = format!(
         "{instance}\n{}\n{plan}\n{made_at}\n{}\n{step}",
-        doc.sale, doc.number
+        // A sale that is still to be entered has no id to be told by.
+        if doc.cross.is_some() {
+            &doc.order
+        } else {
+            &doc.sale
+        },
+        doc.number
     );
     format!("mp-{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }

@@ -94,6 +94,9 @@ pub struct WriteView {
     pub path: &'static str,
     /// What it does.
     pub step: &'static str,
+    /// The instance, where it is not the plan's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Units by SKU and place, where it names any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Value>,
@@ -235,7 +238,13 @@ fn writes(doc: &ShipmentDoc, documents: &Documents) -> Vec<WriteView> {
     let write = |step: &Step| WriteView {
         path: path_of(*step),
         step: step.kind(),
+        instance: doc
+            .cross
+            .as_ref()
+            .filter(|_| matches!(step, Step::Buy | Step::BuyOrder))
+            .map(|cross| cross.buyer.clone()),
         lines: match step {
+            Step::SellOrder | Step::BuyOrder => lines(doc, documents),
             Step::Assemble(nth) | Step::Complete(nth) => {
                 let kit = &doc.kits[*nth];
                 vec![

@@ -1,6 +1,7 @@
 //! Order workflows against the simulator: plan on the mirror, approve, write, and look at what upstream has then.
 
 mod arrival;
+mod cross;
 mod day;
 mod door;
 mod faults;

@@ -75,7 +75,11 @@ fn shipment_text(shipment: &ShipmentView) -> String {
     }
     text.push('\n');
     for write in &shipment.writes {
-        let _ = writeln!(text, "  + {:<9} {}", write.step, write.path);
+        let _ = write!(text, "  + {:<10} {}", write.step, write.path);
+        if let Some(instance) = &write.instance {
+            let _ = write!(text, " in {instance}");
+        }
+        text.push('\n');
         for line in &write.lines {
             let _ = writeln!(text, "      {}", line_text(line));
         }

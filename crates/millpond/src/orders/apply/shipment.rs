@@ -8,7 +8,7 @@ use store::orders::{ClaimEnd, Intent, IntentState, NewIntent};
 
 use super::{
     Ended, Run,
-    steps::{adopted, answered, products, target},
+    steps::{adopted, answered, is_of_the_sale, products, target},
     today,
 };
 use crate::orders::{
@@ -26,7 +26,7 @@ const CHECK: i32 = 0;
 pub(super) const UNDO: i32 = 1000;
 
 /// What became of a step.
-enum Stepped {
+pub(super) enum Stepped {
     Done,
     Refused(String),
     Doubtful(String),
@@ -64,6 +64,11 @@ impl Run<'_> {
         if let Some(dropped) = self.being_taken_back(doc).await? {
             return self.leave(doc, dropped).await;
         }
+        let opened = match self.opened(doc).await? {
+            Ok(opened) => opened,
+            Err(ended) => return Ok(ended),
+        };
+        let doc = &opened;
         // Every round goes through all steps; a step that was answered and not carried out starts another.
         for _ in 0..self.pace.attempts_max.max(1) {
             if let Some(ended) = self.round(doc).await? {
@@ -124,9 +129,9 @@ impl Run<'_> {
             if picked {
                 return Ok(Ok(known));
             }
-            let made = intents
-                .values()
-                .any(|intent| intent.kind == "assemble" && begun(intent));
+            let made = intents.values().any(|intent| {
+                matches!(intent.kind.as_str(), "assemble" | "buy_order") && begun(intent)
+            });
             if made {
                 let fresh = self.fresh(doc).await?;
                 let judged = judge_again(doc, &known, &fresh.as_fresh(), &self.documents.scales);
@@ -200,7 +205,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn step(
+    pub(super) async fn step(
         &mut self,
         doc: &ShipmentDoc,
         effective: &Effective,
@@ -270,12 +275,7 @@ impl Run<'_> {
             }
             intent = self.move_to(&intent, IntentState::Sent, None, None).await?;
             let work: Value = serde_json::from_str(intent.work.get()).unwrap_or_default();
-            let instance = self.lease.instance.clone();
-            let door = Door {
-                mirror: self.mirror,
-                instance: &instance,
-            };
-            match door.write(&work).await? {
+            match self.door_of(doc, step).write(&work).await? {
                 Sent::Taken(answer) => match answered(step, &answer) {
                     Some(outcome) => return self.done(&intent, outcome, number, outcomes).await,
                     None => {
@@ -331,7 +331,7 @@ impl Run<'_> {
     ) -> Result<Look, OrdersError> {
         for look in 1..=self.pace.doubt_looks.max(1) {
             let found = self
-                .door()
+                .door_of(doc, step)
                 .look(&self.setting(doc, effective), step, task, mark)
                 .await?;
             if found != Look::Absent || look == self.pace.doubt_looks.max(1) {
@@ -368,6 +368,15 @@ impl Run<'_> {
             id: doc.sale.clone(),
         };
         Ok(match step {
+            Step::Sell | Step::SellOrder | Step::Buy | Step::BuyOrder => {
+                let body = doc.cross.as_ref().map(|cross| match step {
+                    Step::Sell => setting.sell(cross, mark),
+                    Step::SellOrder => setting.sell_order(cross),
+                    Step::Buy => setting.buy(cross, mark),
+                    _ => setting.buy_order(cross, task),
+                });
+                (work(path, body.unwrap_or_default()), None)
+            }
             Step::Authorise | Step::Task | Step::Invoice => {
                 let (sale, raw) = self.door().sale(&doc.sale).await?.ok_or_else(gone)?;
                 match step {
@@ -439,7 +448,11 @@ impl Run<'_> {
             };
             let target = target(doc, *step, &outcomes);
             outcomes.insert(number, intent.outcome.clone().unwrap_or_default());
-            if matches!(step, Step::Task | Step::Assemble(_) | Step::Complete(_)) {
+            if *step == Step::BuyOrder {
+                // What the other instance expects from here on, its next plan should know.
+                self.door_of(doc, *step).purchase(&target).await?;
+            }
+            if !is_of_the_sale(*step) {
                 continue;
             }
             let mark = self.mark(doc, number, step.kind());
@@ -470,6 +483,7 @@ impl Run<'_> {
             scales: &self.documents.scales,
             places: &self.places,
             today: today(),
+            made_at: &self.made_at,
         }
     }
 

@@ -24,10 +24,19 @@ pub(super) fn products(doc: &ShipmentDoc) -> BTreeSet<(String, String)> {
     takes.chain(kits).collect()
 }
 
+/// Whether the sale itself shows that a step was carried out, whatever came after it.
+pub(super) fn is_of_the_sale(step: Step) -> bool {
+    matches!(
+        step,
+        Step::Authorise | Step::SellOrder | Step::Pick | Step::Pack | Step::Ship | Step::Invoice
+    )
+}
+
 /// What a step is written to: the fulfilment, or the assembly.
 pub(super) fn target(doc: &ShipmentDoc, step: Step, outcomes: &BTreeMap<i32, Value>) -> String {
     let wanted = match step {
         Step::Complete(nth) => Step::Assemble(nth),
+        Step::BuyOrder => Step::Buy,
         _ => Step::Task,
     };
     let at = doc
@@ -65,8 +74,8 @@ pub(super) fn adopted(
         .filter(|row| row.status == "COMPLETED")
         .map(|row| row.quantity.0)
         .sum();
-    (doc.steps.first() == Some(&Step::Authorise) && made >= wanted)
-        .then(|| json!({ "adopted": true, "skipped": true }))
+    let is_new = matches!(doc.steps.first(), Some(Step::Authorise | Step::Sell));
+    (is_new && made >= wanted).then(|| json!({ "adopted": true, "skipped": true }))
 }
 
 /// What an answer shows of its write; `None` when it does not show it.
@@ -76,6 +85,10 @@ pub(super) fn answered(step: Step, answer: &Value) -> Option<Value> {
         Step::Task => {
             let sale: Sale = serde_json::from_value(answer.clone()).ok()?;
             open_task(&sale).map(task_of)
+        }
+        Step::Sell | Step::Buy => {
+            let id = answer["ID"].as_str().filter(|id| !id.is_empty())?;
+            Some(json!({ "TaskID": id.to_lowercase() }))
         }
         Step::Assemble(_) => {
             let task = answer["TaskID"].as_str().filter(|task| !task.is_empty())?;

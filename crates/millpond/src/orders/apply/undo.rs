@@ -15,7 +15,7 @@ use crate::orders::{
     OrdersError,
     documents::{ShipmentDoc, Step},
     recheck::{Dropped, Effective},
-    upstream::{Look, Sent},
+    upstream::{Look, Sent, path_of},
 };
 
 impl Run<'_> {
@@ -42,12 +42,13 @@ impl Run<'_> {
             let is_skipped = outcome["skipped"] == true;
             outcomes.insert(number, outcome);
             // A fulfilment that was picked since is open no more; the pick says whether it is there.
-            if number >= before || is_skipped || matches!(step, Step::Task) {
+            if number >= before || is_skipped || matches!(step, Step::Task | Step::Sell | Step::Buy)
+            {
                 continue;
             }
             let mark = self.mark(doc, number, step.kind());
             let look = self
-                .door()
+                .door_of(doc, *step)
                 .look(&self.setting(doc, effective), *step, &target, &mark)
                 .await?;
             if look == Look::Absent && intent.attempts < self.pace.attempts_max {
@@ -154,29 +155,33 @@ impl Run<'_> {
             if !task.is_empty()
                 && ours
                 && !finished
-                && !self.void_assembly(doc, number, &task).await?
+                && !self.void(doc, number, *step, &task).await?
             {
                 let text = format!("{}; assembly {task} could not be voided", dropped.text);
                 return Ok(Ended::NeedsPerson(text));
             }
         }
+        if let Some(left) = self.take_back_sale(doc).await? {
+            return Ok(Ended::NeedsPerson(format!("{}; {left}", dropped.text)));
+        }
         self.stock.forget(&products(doc));
         Ok(Ended::Dropped(dropped.code, dropped.text))
     }
 
-    /// Voids an assembly that is not completed. Answers whether it is void; twice is as good as once.
-    async fn void_assembly(
+    /// Voids a document that is not carried out. Answers whether it is void; twice is as good as once.
+    pub(super) async fn void(
         &mut self,
         doc: &ShipmentDoc,
         number: i32,
-        task: &str,
+        step: Step,
+        id: &str,
     ) -> Result<bool, OrdersError> {
-        let query = json!({ "ID": task, "Void": "true" });
-        let work = json!({ "method": "DELETE", "path": "finishedGoods", "query": query });
+        let path = path_of(step);
+        let query = json!({ "ID": id, "Void": "true" });
+        let work = json!({ "method": "DELETE", "path": path, "query": query });
         let mut intent = self.open(doc, UNDO + number, "void", &work).await?;
         for _ in 0..self.pace.attempts_max.max(1) {
-            let found = self.door().assembly(task).await?.map(|found| found.status);
-            match found.as_deref() {
+            match self.door_of(doc, step).status(step, id).await?.as_deref() {
                 None | Some("VOIDED") => {
                     if intent.state != IntentState::Done {
                         self.move_to(&intent, IntentState::Done, None, None).await?;
@@ -192,7 +197,7 @@ impl Run<'_> {
                     .await?;
             }
             intent = self.move_to(&intent, IntentState::Sent, None, None).await?;
-            match self.door().write(&work).await? {
+            match self.door_of(doc, step).write(&work).await? {
                 Sent::Held(why, wait) => {
                     self.move_to(&intent, IntentState::Ready, None, Some(&why))
                         .await?;

@@ -259,6 +259,7 @@ fn facts(wanted: &Wanted, scales: &Scales) -> Result<SaleFacts, String> {
         carrier: sale.carrier.clone(),
         lines,
         services: wanted.services.clone(),
+        cross: None,
     })
 }
 

@@ -37,6 +37,7 @@ fn doc(lines: &str) -> ShipmentDoc {
         min_shelf_days: 0,
         open_units: lines.iter().map(|line| line.qty).sum(),
         other_units: 0,
+        cross: None,
         services: Vec::new(),
         carrier: String::new(),
         wip_account: String::new(),

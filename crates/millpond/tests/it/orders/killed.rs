@@ -10,7 +10,7 @@ use simulators::cin7::FaultPlan;
 
 use super::{
     fire::{Bench, Job, STEPS},
-    shop::{POLL, config},
+    shop::{POLL, config, variables},
 };
 
 /// How long the killed process may take to come to its write.
@@ -22,7 +22,6 @@ async fn killed_in_write(bench: &Bench, job: &Job, at: usize, faults: FaultPlan,
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("millpond.toml");
     std::fs::write(&file, config(&shop.sim).replace("\"2s\"", "\"30s\"")).unwrap();
-    let account = &shop.sim.options().accounts[0];
     shop.sim.wiretap().clear();
     shop.sim.faults().set(faults);
     let mut process = Command::new(env!("CARGO_BIN_EXE_millpond"))
@@ -31,8 +30,7 @@ async fn killed_in_write(bench: &Bench, job: &Job, at: usize, faults: FaultPlan,
         .args(["orders", "apply", &job.plan.to_string()])
         .env_clear()
         .env("DATABASE_URL", shop.database.url())
-        .env("SIM_ACCOUNT", &account.account_id)
-        .env("SIM_KEY", &account.keys[0])
+        .envs(variables(&shop.sim))
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

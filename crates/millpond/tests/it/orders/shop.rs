@@ -24,6 +24,8 @@ use upstream::{Call, Class};
 use crate::world::{CacheOf, Kind, World};
 
 pub const INSTANCE: &str = "pond";
+/// The second company, where there is one.
+pub const OTHER: &str = "lake";
 
 /// How often a condition is looked at.
 pub const POLL: Duration = Duration::from_millis(1);
@@ -48,21 +50,41 @@ pub fn pace() -> Pace {
 }
 
 pub fn config(sim: &Cin7) -> String {
-    format!(
-        "[[instance]]\nname = \"{INSTANCE}\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
-         timeout = \"2s\"\nlimit = {{ calls = 5000, per = \"1s\" }}\n\
-         resources = [\"sale_header\", \"sale\", \"product\", \"availability\", \"location\", \"purchase\", \"assembly\"]\n\
-         [[instance.connection]]\nname = \"main\"\n\
-         secrets = {{ account_id = \"env:SIM_ACCOUNT\", application_key = \"env:SIM_KEY\" }}\n",
-        sim.base_url()
-    )
+    let instance = |(name, nth): (&str, usize)| {
+        format!(
+            "[[instance]]\nname = \"{name}\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
+             timeout = \"2s\"\nlimit = {{ calls = 5000, per = \"1s\" }}\n\
+             resources = [\"sale_header\", \"sale\", \"product\", \"availability\", \"location\", \"purchase\", \"assembly\"]\n\
+             [[instance.connection]]\nname = \"main\"\n\
+             secrets = {{ account_id = \"env:SIM_ACCOUNT{nth}\", application_key = \"env:SIM_KEY{nth}\" }}\n",
+            sim.base_url()
+        )
+    };
+    let names = [INSTANCE, OTHER].into_iter().zip(1..);
+    names
+        .take(sim.options().accounts.len())
+        .map(instance)
+        .collect()
 }
 
-fn environment(account: &Account) -> Environment {
-    Environment::of(&[
-        ("SIM_ACCOUNT", account.account_id.as_str()),
-        ("SIM_KEY", account.keys[0].as_str()),
-    ])
+pub fn variables(sim: &Cin7) -> Vec<(String, String)> {
+    let accounts = sim.options().accounts.iter().zip(1..);
+    let pairs = accounts.flat_map(|(account, nth)| {
+        [
+            (format!("SIM_ACCOUNT{nth}"), account.account_id.clone()),
+            (format!("SIM_KEY{nth}"), account.keys[0].clone()),
+        ]
+    });
+    pairs.collect()
+}
+
+fn environment(sim: &Cin7) -> Environment {
+    let variables = variables(sim);
+    let pairs: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(a, b)| (a.as_str(), b.as_str()))
+        .collect();
+    Environment::of(&pairs)
 }
 
 fn loaded(sim: &Cin7, cache: &CacheOf, environment: &Environment) -> Loaded {
@@ -91,7 +113,7 @@ impl Shop {
         let account = sim.options().accounts[0].clone();
         let database = TestDatabase::fresh().await;
         let store = Store::from_pool(database.pool());
-        let environment = environment(&account);
+        let environment = environment(&sim);
         let cache = CacheOf::new(Kind::of_this_run());
         let loaded = loaded(&sim, &cache, &environment);
         let (mirror, _) = open_hot_mirror(&loaded, &environment, store).await.unwrap();
@@ -110,7 +132,7 @@ impl Shop {
 
     /// A server over the same database.
     pub async fn serve(&self) -> World {
-        let environment = environment(&self.sim.options().accounts[0]);
+        let environment = environment(&self.sim);
         let store = Store::from_pool(self.database.pool());
         let loaded = loaded(&self.sim, &self.cache, &environment);
         World::over(store, &loaded, &environment, &[]).await
@@ -136,9 +158,13 @@ impl Shop {
 
     /// A write past the workflows, as a person or another program makes it.
     pub async fn write(&self, method: Method, path: &str, body: Value) -> Value {
+        self.write_to(INSTANCE, method, path, body).await
+    }
+
+    pub async fn write_to(&self, instance: &str, method: Method, path: &str, body: Value) -> Value {
         let mut call = Call::new(method, path, Class::Read);
         call.body = Some(body.to_string().into());
-        let answer = self.mirror.call(INSTANCE, call).await;
+        let answer = self.mirror.call(instance, call).await;
         let answer = answer.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         serde_json::from_slice(&answer.body).unwrap()
     }
@@ -296,7 +322,7 @@ impl Shop {
     }
 }
 
-fn order_lines(lines: &[(&str, u32)]) -> Vec<Value> {
+pub fn order_lines(lines: &[(&str, u32)]) -> Vec<Value> {
     let line = |(sku, qty): &(&str, u32)| json!({ "SKU": sku, "Name": sku, "Quantity": qty, "Price": 2.5, "Tax": 0, "TaxRule": "Tax Exempt" });
     lines.iter().map(line).collect()
 }
