@@ -300,10 +300,6 @@ impl World {
         self.hear().await;
     }
 
-    pub fn database_url(&self) -> String {
-        self.database.as_ref().unwrap().url().to_owned()
-    }
-
     pub async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], None).await
     }
