@@ -16,8 +16,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-/// How often each is measured; the best of them counts, for every side alike.
-const ROUNDS: usize = 3;
+/// How often each is measured, one after the other in each round, so that whatever else the machine does strikes all
+/// alike; the best round of each counts.
+const ROUNDS: usize = 5;
 /// What the report may differ in from the scripts: the rounding of sums.
 const TOLERANCE: f64 = 1e-6;
 
@@ -45,17 +46,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         log::generate(&draft, mb * 1_000_000)?;
         std::fs::rename(&draft, &file)?;
     }
-    warm(&file)?;
-
     let ours = std::env::current_exe()?;
     let ours = [ours.as_os_str(), "report".as_ref(), file.as_os_str()];
     let script = |name: &str| scripts.join(name);
     let (pandas, plain) = (script("pandas_report.py"), script("python_report.py"));
     let pandas = [python.as_ref(), pandas.as_os_str(), file.as_os_str()];
     let plain = [python.as_ref(), plain.as_os_str(), file.as_os_str()];
-    let ours = measure("millpond", &ours)?;
-    let pandas = measure("pandas", &pandas)?;
-    let plain = measure("python", &plain)?;
+    let mut measured = [None, None, None];
+    for round in 1..=ROUNDS {
+        let contestants = [("millpond", &ours), ("pandas", &pandas), ("python", &plain)];
+        for ((name, command), best) in contestants.into_iter().zip(&mut measured) {
+            // Memory may be short, and the log have left it.
+            warm(&file)?;
+            let run = measure(name, command)?;
+            eprintln!(
+                "{name} round {round}: {:.2} s, {:.2} s of CPU, {:.0} MB",
+                run.seconds, run.cpu_seconds, run.peak_mb
+            );
+            *best = Some(run.better_of(best.take()));
+        }
+    }
+    let [Some(ours), Some(pandas), Some(plain)] = measured else {
+        return Err("no round".into());
+    };
     for (name, other) in [("pandas", &pandas), ("python", &plain)] {
         let differences = compare::differences(&ours.answer, &other.answer, TOLERANCE);
         for difference in differences.iter().take(20) {
@@ -75,6 +88,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     result("report_python_s", plain.seconds, "s");
     result("report_speedup_pandas", pandas.seconds / ours.seconds, "x");
     result("report_speedup_python", plain.seconds / ours.seconds, "x");
+    // What a busy machine leaves of two cores differs from run to run; what the work costs does not.
+    result("report_cpu_s", ours.cpu_seconds, "s");
+    result("report_pandas_cpu_s", pandas.cpu_seconds, "s");
+    result("report_python_cpu_s", plain.cpu_seconds, "s");
     result("report_peak_mb", ours.peak_mb, "MB");
     result("report_pandas_peak_mb", pandas.peak_mb, "MB");
     result("report_python_peak_mb", plain.peak_mb, "MB");
@@ -102,55 +119,69 @@ fn warm(file: &Path) -> std::io::Result<()> {
 
 struct Measured {
     seconds: f64,
+    cpu_seconds: f64,
     peak_mb: f64,
     answer: Value,
 }
 
-/// Runs a program to its end; the best time of the rounds, and the most memory.
-fn measure(name: &str, command: &[&std::ffi::OsStr]) -> Result<Measured, Box<dyn Error>> {
-    let mut best: Option<Measured> = None;
-    for round in 1..=ROUNDS {
-        let began = Instant::now();
-        // GNU time's report of the peak goes to standard error; without it, /proc is asked.
-        let mut child = Command::new(command[0])
-            .args(&command[1..])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let pid = child.id();
-        let watch = std::thread::spawn(move || peak_of(pid));
-        let mut text = String::new();
-        child
-            .stdout
-            .take()
-            .ok_or("no standard output")?
-            .read_to_string(&mut text)?;
-        let status = child.wait()?;
-        let seconds = began.elapsed().as_secs_f64();
-        let peak_mb = watch.join().map_err(|_| "the watch panicked")?;
-        if !status.success() {
-            return Err(format!("{name} ended with {status}").into());
+impl Measured {
+    /// The better time of both, the less CPU, and the most memory.
+    fn better_of(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        Self {
+            seconds: self.seconds.min(other.seconds),
+            cpu_seconds: self.cpu_seconds.min(other.cpu_seconds),
+            peak_mb: self.peak_mb.max(other.peak_mb),
+            answer: self.answer,
         }
-        eprintln!("{name} round {round}: {seconds:.2} s, {peak_mb:.0} MB");
-        let answer = serde_json::from_str(&text)?;
-        let peak_mb = best
-            .as_ref()
-            .map_or(peak_mb, |best| best.peak_mb.max(peak_mb));
-        let seconds = best
-            .as_ref()
-            .map_or(seconds, |best| best.seconds.min(seconds));
-        best = Some(Measured {
-            seconds,
-            peak_mb,
-            answer,
-        });
     }
-    best.ok_or_else(|| "no round".into())
 }
 
-/// The most memory a process had resident while it ran, in MB of 10^6 bytes.
-fn peak_of(pid: u32) -> f64 {
-    let mut peak: f64 = 0.0;
-    while let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) {
+/// Runs a program to its end.
+fn measure<C: AsRef<std::ffi::OsStr>>(
+    name: &str,
+    command: &[C],
+) -> Result<Measured, Box<dyn Error>> {
+    let began = Instant::now();
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let pid = child.id();
+    let watch = std::thread::spawn(move || watch(pid));
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .ok_or("no standard output")?
+        .read_to_string(&mut text)?;
+    let status = child.wait()?;
+    let seconds = began.elapsed().as_secs_f64();
+    let (peak_mb, cpu_seconds) = watch.join().map_err(|_| "the watch panicked")?;
+    if !status.success() {
+        return Err(format!("{name} ended with {status}").into());
+    }
+    Ok(Measured {
+        seconds,
+        cpu_seconds,
+        peak_mb,
+        answer: serde_json::from_str(&text)?,
+    })
+}
+
+/// The most memory that a process had resident while it ran, in MB of 10^6 bytes, and the CPU seconds that it took, both
+/// as last seen before its end.
+fn watch(pid: u32) -> (f64, f64) {
+    let (mut peak, mut cpu): (f64, f64) = (0.0, 0.0);
+    while let (Ok(status), Ok(stat)) = (
+        std::fs::read_to_string(format!("/proc/{pid}/status")),
+        std::fs::read_to_string(format!("/proc/{pid}/stat")),
+    ) {
+        // Fields 14 and 15 of proc(5), in ticks of 10 ms; the name before them may have spaces.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks.filter_map(|tick| tick.parse::<f64>().ok()).sum();
+        cpu = cpu.max(ticks / 100.0);
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         // A process that has ended has no memory left to tell of.
         let Some(line) = line else { break };
@@ -161,5 +192,5 @@ fn peak_of(pid: u32) -> f64 {
         peak = peak.max(kb.unwrap_or(0.0) * 1024.0 / 1e6);
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    peak
+    (peak, cpu)
 }

@@ -18,6 +18,7 @@ mod repeats;
 mod report;
 mod route;
 mod shared;
+mod skipped;
 mod slowest;
 mod tally;
 mod text;
@@ -29,7 +30,8 @@ pub use durations::EXACT_BELOW_MS;
 pub use html::to_html;
 pub use report::{
     Bucket, CodeCount, Concurrency, ConnectionReport, DurationReport, EndpointReport, Hotspot,
-    LevelTime, Minute, Overview, Report, Skipped, SlowCall, Timeline,
+    LevelTime, Minute, Overview, Report, SlowCall, Timeline,
 };
+pub use skipped::Skipped;
 pub use text::to_text;
 pub use work::{Options, ReportError, analyze};

@@ -14,9 +14,9 @@ use crate::endpoints::{CODES_MAX, ENDPOINTS_MAX, Endpoint, code_of, error_text, 
 use crate::line::{Line, LineReader, Unread, plain_text};
 use crate::overlap::GROUPS_MAX;
 use crate::repeats::{Again, Repeats};
-use crate::report::Skipped;
 use crate::route;
 use crate::shared::{GROUP_OTHERS, MinuteCount, Shared, Span};
+use crate::skipped::Skipped;
 use crate::slowest::{Slow, SlowWhat, Slowest};
 use crate::timeline::MINUTE_MS;
 

@@ -5,8 +5,9 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 
 use crate::blocks::{BLOCK, Blocks};
-use crate::report::{Report, Skipped};
+use crate::report::Report;
 use crate::shared::Shared;
+use crate::skipped::Skipped;
 use crate::tally::{Sums, Tally};
 
 /// The most workers.

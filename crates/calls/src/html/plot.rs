@@ -1,4 +1,4 @@
-//! Plots as inline SVG: bars over named places, and columns over time.
+//! Plots: bars over named places, and columns and steps over time as inline SVG.
 
 use std::fmt::Write as _;
 
@@ -100,38 +100,25 @@ pub(super) fn steps(name: &str, points: &[(String, String, f64)], height: f64) -
     svg
 }
 
-/// Horizontal bars with their names before and their values behind them.
+/// Horizontal bars with their names before and their values behind them; on a narrow page the names stand above.
+/// Plain elements, not a drawing: their text keeps its size.
 pub(super) fn bars(name: &str, bars: &[Bar]) -> String {
-    const ROW: f64 = 24.0;
-    const NAME: f64 = 330.0;
-    const TOLD: f64 = 190.0;
     let most = bars.iter().map(|bar| bar.value).fold(1e-9, f64::max);
-    let mut svg = begin(name, bars.len() as f64 * ROW + 6.0);
-    for (n, bar) in bars.iter().enumerate() {
-        let y = n as f64 * ROW + 4.0;
-        let width =
-            (bar.value / most * (WIDTH - NAME - TOLD)).max(if bar.value > 0.0 { 1.5 } else { 0.0 });
-        let label: String = match bar.label.chars().count() {
-            0..=46 => bar.label.clone(),
-            _ => bar.label.chars().take(45).chain(['…']).collect(),
-        };
+    let mut list = format!(r#"<ul class="bars" aria-label="{}">"#, esc(name));
+    for bar in bars {
         let _ = write!(
-            svg,
-            r#"<g><title>{}</title><rect class="hover" x="0" y="{:.1}" width="{WIDTH}" height="{ROW}"/><text x="{}" y="{:.1}" text-anchor="end">{}</text><rect class="{}" x="{NAME}" y="{:.1}" width="{width:.2}" height="14" rx="2"/><text x="{:.2}" y="{:.1}">{}</text></g>"#,
+            list,
+            r#"<li title="{}"><span class="name">{}</span><span class="bar"><i class="{}" style="width:{:.2}%"></i><span>{}</span></span></li>"#,
             esc(&bar.tip),
-            y - 3.0,
-            NAME - 8.0,
-            y + 12.0,
-            esc(&label),
-            bar.class,
-            y,
-            NAME + width + 8.0,
-            y + 12.0,
+            esc(&bar.label),
+            if bar.value > 0.0 { bar.class } else { "" },
+            // What the value behind the longest bar needs is left free.
+            bar.value / most * 78.0,
             esc(&bar.told),
         );
     }
-    svg.push_str("</svg>");
-    svg
+    list.push_str("</ul>");
+    list
 }
 
 fn begin(name: &str, height: f64) -> String {
