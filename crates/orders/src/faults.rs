@@ -14,19 +14,25 @@ pub const WEIGHT_MAX: i64 = 1_000_000;
 /// Largest number of days in a policy.
 pub const DAYS_MAX: i64 = 36_500;
 
+/// Faults that are written out; the others are counted.
+const SHOWN_MAX: usize = 20;
+
 /// Every fault found; the input is not planned at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputErrors(pub Vec<InputError>);
 
 impl fmt::Display for InputErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, error) in self.0.iter().enumerate() {
+        for (i, error) in self.0.iter().take(SHOWN_MAX).enumerate() {
             if i > 0 {
                 f.write_str("; ")?;
             }
             write!(f, "{error}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

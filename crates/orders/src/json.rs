@@ -1,6 +1,8 @@
 //! Reading inputs and plans, writing plans and verdicts: all a command line needs.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::faults::InputErrors;
 use crate::input::Input;
@@ -12,17 +14,30 @@ use crate::{Violation, check, plan, value};
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// The text is not an input in the form `fulfil-input/1`.
-    #[error("the input is not in the form `fulfil-input/1`")]
-    Input(#[source] serde_json::Error),
+    #[error("the input is not in the form `fulfil-input/1`{0}")]
+    Input(Place, #[source] serde_json::Error),
     /// The text is not a plan in the form `fulfil-plan/1`.
-    #[error("the plan is not in the form `fulfil-plan/1`")]
-    Plan(#[source] serde_json::Error),
+    #[error("the plan is not in the form `fulfil-plan/1`{0}")]
+    Plan(Place, #[source] serde_json::Error),
     /// The input contradicts itself.
     #[error("the input cannot be planned")]
     Faults(#[source] InputErrors),
     /// The answer could not be written.
     #[error("the answer could not be written")]
     Write(#[source] serde_json::Error),
+}
+
+/// Where in a text something is wrong, as in `orders[3].lines[0].qty`; empty when it is wrong as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(pub String);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            "" | "." => Ok(()),
+            place => write!(f, ": `{place}`"),
+        }
+    }
 }
 
 /// Plans the input in `text`; the answer is pretty JSON with a newline at its end.
@@ -51,7 +66,7 @@ pub struct Verdict {
 /// One of the texts is not in its form, or the input contradicts itself.
 pub fn check_text(input_text: &str, plan_text: &str) -> Result<(Verdict, String), JsonError> {
     let input = read_input(input_text)?;
-    let plan: Plan = serde_json::from_str(plan_text).map_err(JsonError::Plan)?;
+    let plan: Plan = parse(plan_text, JsonError::Plan)?;
     let verdict = Verdict {
         violations: check(&input, &plan),
         value: value(&input, &plan),
@@ -64,9 +79,21 @@ pub fn check_text(input_text: &str, plan_text: &str) -> Result<(Verdict, String)
 ///
 /// # Errors
 ///
-/// An unknown key, a wrong type, a missing field: with line and column.
+/// An unknown key, a wrong type, a missing field: with its place, line and column.
 pub fn read_input(text: &str) -> Result<Input, JsonError> {
-    serde_json::from_str(text).map_err(JsonError::Input)
+    parse(text, JsonError::Input)
+}
+
+fn parse<T: DeserializeOwned>(
+    text: &str,
+    wrong: fn(Place, serde_json::Error) -> JsonError,
+) -> Result<T, JsonError> {
+    let whole = || Place(String::new());
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut reader);
+    let read = read.map_err(|error| wrong(Place(error.path().to_string()), error.into_inner()))?;
+    reader.end().map_err(|error| wrong(whole(), error))?;
+    Ok(read)
 }
 
 /// Writes `answer` as pretty JSON with a newline at its end.

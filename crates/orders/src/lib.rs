@@ -93,11 +93,14 @@ fn unfilled(world: &World<'_>, given: &[Given]) -> BTreeMap<String, Service> {
     let orders = left.into_iter().enumerate();
     orders
         .map(|(order, lines)| {
-            let lines = lines.into_iter().enumerate();
-            let lines = lines
-                .map(|(line, qty)| (outcome::line_id(world, order, line).to_owned(), qty))
-                .collect();
-            (world.orders[order].id.to_owned(), Service::Unfilled(lines))
+            // Only an order that is refused has two lines of one id, or less than nothing open.
+            let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+            for (line, qty) in lines.into_iter().enumerate() {
+                let id = outcome::line_id(world, order, line).to_owned();
+                let sum = sums.entry(id).or_default();
+                *sum = sum.saturating_add(qty.max(0));
+            }
+            (world.orders[order].id.to_owned(), Service::Unfilled(sums))
         })
         .collect()
 }

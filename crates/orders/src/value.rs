@@ -29,11 +29,12 @@ pub fn value(input: &Input, plan: &Plan) -> Value {
 fn unfilled(input: &Input, plan: &Plan) -> BTreeMap<String, Service> {
     let mut left: BTreeMap<&str, BTreeMap<String, i64>> = BTreeMap::new();
     for order in &input.orders {
-        let lines = order
-            .lines
-            .iter()
-            .map(|line| (line.id.clone(), line.qty))
-            .collect();
+        // An order that contradicts itself is valued too: nothing is open below 0, and lines of one id are one.
+        let mut lines: BTreeMap<String, i64> = BTreeMap::new();
+        for line in &order.lines {
+            let open = lines.entry(line.id.clone()).or_default();
+            *open = open.saturating_add(line.qty.max(0));
+        }
         left.insert(&order.id, lines);
     }
     for shipment in &plan.shipments {

@@ -64,7 +64,8 @@ impl<'a> Judge<'a> {
                 let key = (order.id.as_str(), line.id.as_str());
                 let shipped = shipped.get(&key).copied().unwrap_or(0);
                 let short = short.get(&key).copied().unwrap_or(0);
-                let open = i128::from(line.qty);
+                let same = order.lines.iter().filter(|other| other.id == line.id);
+                let open: i128 = same.map(|other| i128::from(other.qty.max(0))).sum();
                 if shipped + short > open.max(0) {
                     let text = format!("{shipped} shipped, {short} short of {open}");
                     wrong.push(("I1", format!("{}/{}: {text}", order.id, line.id)));

@@ -14,12 +14,62 @@ fn an_unknown_key_and_a_fraction_are_refused_with_their_place() {
     for (from, to, hint) in [
         ("\"qty\": 5", "\"qty\": 5, \"colour\": 1", "colour"),
         ("\"qty\": 5", "\"qty\": 5.5", "5.5"),
+        ("\"qty\": 5", "\"qty\": 1e3", "1000.0"),
+        (
+            "\"qty\": 5",
+            "\"qty\": 9223372036854775808",
+            "9223372036854775808",
+        ),
         ("\"2026-03-02\"", "\"2026-02-30\"", "2026-02-30"),
     ] {
         let error = orders::json::plan_text(Op::Split, &text.replace(from, to)).unwrap_err();
+        let place = if to.contains("2026") {
+            "`now`"
+        } else {
+            "`lots[0]."
+        };
+        assert!(error.to_string().contains(place), "{error}");
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(hint) && source.contains("line"), "{source}");
     }
+}
+
+#[test]
+fn a_text_that_is_no_input_is_refused_whatever_it_is() {
+    let world = orders::json::write(&input(&["L1"])).unwrap();
+    let deep = "[".repeat(100_000);
+    let odd = [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"schema\": 7}",
+        "\u{feff}{}",
+        "{} {}",
+        &deep,
+    ];
+    let twice = world.replacen('{', "{ \"now\": \"2026-03-02\",", 1);
+    let more = format!("{world} x");
+    for text in odd.into_iter().chain([twice.as_str(), more.as_str()]) {
+        let refused = orders::json::plan_text(Op::Split, text);
+        assert!(
+            matches!(refused, Err(orders::json::JsonError::Input(..))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn of_very_many_faults_the_first_are_told_and_the_others_counted() {
+    let mut world = input(&["L1"]);
+    for n in 0..1_000 {
+        world.stock("L9", &format!("S{n} 1"));
+    }
+    let text = orders::plan(Op::Split, &world).unwrap_err().to_string();
+    assert!(
+        text.contains("; and 980 more") && text.len() < 4_000,
+        "{text}"
+    );
 }
 
 #[test]
@@ -82,6 +132,25 @@ fn one_bad_order_stops_nobody_else() {
         refused[0].text,
         "bad is not planned: line `1` asks for 0 units"
     );
+}
+
+#[test]
+fn an_order_that_contradicts_itself_is_refused_in_a_plan_that_passes_the_judge() {
+    let mut world = input(&["L1"]);
+    world.stock("L1", "A 9");
+    world.order("twice", "A 4, A 2");
+    world.orders[0].lines[1].id = "1".to_owned();
+    world.order("below", "A 3");
+    world.orders[1].lines[0].qty = -1;
+    world.order("good", "A 3");
+    for op in [Op::Allocate, Op::Split, Op::Pick, Op::Fill] {
+        let made = orders::plan(op, &world).unwrap();
+        let broken = orders::check(&world, &made);
+        assert!(broken.is_empty(), "{op:?}: {broken:?}");
+        if op != Op::Allocate {
+            assert_eq!(shipped(&made), ["good L1 1x3"], "{op:?}");
+        }
+    }
 }
 
 #[test]

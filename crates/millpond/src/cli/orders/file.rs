@@ -49,7 +49,7 @@ pub(super) fn solve(context: &Context, op: Op, file: &Path) -> anyhow::Result<Ex
 
 pub(super) fn check(context: &Context, input: &Path, plan: &Path) -> anyhow::Result<Exit> {
     let (verdict, text) = check_text(&read(input)?, &read(plan)?).map_err(|error| {
-        let file = if matches!(error, JsonError::Plan(_)) {
+        let file = if matches!(error, JsonError::Plan(..)) {
             plan
         } else {
             input

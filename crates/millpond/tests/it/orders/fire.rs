@@ -7,7 +7,7 @@ use millpond::orders::{OrdersError, PlanAsk, PlanView};
 use serde_json::Value;
 use simulators::cin7::FaultPlan;
 
-use super::shop::{INSTANCE, Shop, everything};
+use super::shop::{INSTANCE, POLL, Shop, everything};
 
 /// What is written for the order, in this order.
 pub const STEPS: [&str; 8] = [
@@ -400,7 +400,7 @@ async fn a51_a_step_that_was_done_and_not_noted_is_not_done_again() {
             let (orders, plan) = (bench.shop.orders.clone(), job.plan);
             let apply = tokio::spawn(async move { orders.apply(plan, "first").await });
             while bench.shop.writes().len() < at + 2 && !apply.is_finished() {
-                tokio::time::sleep(super::shop::POLL).await;
+                tokio::time::sleep(POLL).await;
             }
             apply.abort();
             let _ = apply.await;
@@ -442,7 +442,7 @@ async fn a51_an_assembly_is_voided_once_whatever_happens_to_that_call() {
         let apply = tokio::spawn(async move { orders.apply(plan, "test").await });
         // Once the refusal is out, the next write meets the other fault.
         while bench.shop.sim.faults().struck() == struck && !apply.is_finished() {
-            tokio::time::sleep(super::shop::POLL).await;
+            tokio::time::sleep(POLL).await;
         }
         bench.shop.sim.faults().set(FaultPlan {
             only_write: Some(1),

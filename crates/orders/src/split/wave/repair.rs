@@ -7,6 +7,9 @@ use crate::stock::Stock;
 /// Most orders torn out at once.
 const GROUP_MAX: u64 = 6;
 
+/// How much worse a change may be at first, in thousandths of what an order costs on average.
+const HEAT: i128 = 150;
+
 /// The same numbers in every run.
 struct Dice(u64);
 
@@ -32,6 +35,9 @@ pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
     let joined = !wave.world.reserves.is_empty() || !wave.world.claims.soft.is_empty();
     let mut dice = Dice(1);
     let mut plan = wave.best.clone();
+    let total = solves.max(1) as i128;
+    let heat = wave.best_cost / wave.group.len().max(1) as i128 * HEAT / 1000;
+    let mut cost = wave.best_cost;
     let mut stock = wave.stock.clone();
     for (at, mine) in plan.iter().enumerate() {
         if wave.plains[at].is_some() {
@@ -60,12 +66,20 @@ pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
         }
         let price_times = dice.below(3) as i128;
         let after = replan(wave, &mut stock, &mut plan, &torn, price_times);
-        let better = match after {
-            Some(change) if !joined => change <= old_cost(wave, &torn, &old),
-            Some(_) => wave.cost(&plan) <= before,
-            None => false,
+        let change = match after {
+            Some(new) if !joined => Some(new - old_cost(wave, &torn, &old)),
+            Some(_) => Some(wave.cost(&plan) - before),
+            None => None,
         };
-        if !better {
+        // A little worse is taken at first, less and less: what only several changes together mend is found so.
+        let warmth = heat * solves as i128 / total;
+        if let Some(change) = change.filter(|change| *change <= warmth) {
+            cost += change;
+            if cost < wave.best_cost {
+                wave.best_cost = cost;
+                wave.best.clone_from(&plan);
+            }
+        } else {
             for &at in &torn {
                 plan[at]
                     .iter()
@@ -78,11 +92,7 @@ pub(super) fn improve(wave: &mut Wave<'_>, mut solves: usize) {
             }
         }
     }
-    let cost = wave.cost(&plan);
-    if cost < wave.best_cost {
-        wave.best_cost = cost;
-        wave.best = plan;
-    }
+    wave.best_cost = wave.cost(&wave.best);
 }
 
 /// Plans the torn orders in turn; what they cost, or `None` with nothing kept when one does not get its fills.
