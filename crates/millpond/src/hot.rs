@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use cache::{CacheBuilder, MemoryOptions, OptionsError, RedisOptions};
 use mirror::{
     InstanceSettings,
-    hot::{Hot, HotFamilies, HotSettings, TargetRule},
+    hot::{Hot, HotFamilies, HotSettings},
 };
 use store::Store;
 use upstream::Connector;
@@ -84,8 +84,7 @@ fn record_families(
         absent_ttl: config.absent_ttl.0,
         search_ttl: config.search_ttl.0,
     };
-    let rules = |_: &Connector, _: &str| -> Option<(String, TargetRule)> { None };
-    HotFamilies::register(builder, &connectors, settings, &rules)
+    HotFamilies::register(builder, &connectors, settings)
 }
 
 /// How to reach the shared store of these addresses.

@@ -15,12 +15,15 @@ use std::{sync::Arc, time::Duration};
 use cache::{Cache, CacheBuilder, FamilyError, Key};
 use store::ResourceName;
 use tokio_util::sync::CancellationToken;
-use upstream::Connector;
 
 pub use self::{
-    families::{HotFamilies, HotSettings, RuleOf, Target, TargetRule},
+    families::{HotFamilies, HotSettings},
     record::{HotRecord, Origin},
     search::{HotPage, SearchAnswer},
+};
+pub(crate) use self::{
+    families::{STALE_LIFE, hot_table},
+    record::{loaded, told},
 };
 use crate::listing::chain;
 
@@ -48,8 +51,7 @@ impl Hot {
     /// As [`HotFamilies::register`].
     pub fn off() -> Result<Self, FamilyError> {
         let mut builder = CacheBuilder::new("off");
-        let none = |_: &Connector, _: &str| None;
-        let families = HotFamilies::register(&mut builder, &[], HotSettings::default(), &none)?;
+        let families = HotFamilies::register(&mut builder, &[], HotSettings::default())?;
         Ok(Self::new(builder.off(), families))
     }
 

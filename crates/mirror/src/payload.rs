@@ -13,6 +13,7 @@ pub use self::{
     writing::{PayloadWrite, Refreshed, Written},
 };
 
+use jiff::Timestamp;
 use store::{ResourceName, read::RecordRow};
 use upstream::{Class, PayloadKey, connector::Payload};
 
@@ -108,8 +109,9 @@ impl Mirror {
         let Some(key) = kind.key(&parent) else {
             return Ok(None);
         };
-        let wish = reading::Wish::anew(class);
-        self.read_payload(account, kind, &parent, &key, wish).await
+        let ttl = kind.ttl(account, &parent, Timestamp::now()).await?;
+        let (parent, wish) = (Arc::new(parent), reading::Wish::anew(class, ttl));
+        self.fetch_kept(account, kind, &parent, &key, wish).await
     }
 
     /// The table of the payload that readers of `resource` call `name`.

@@ -19,7 +19,6 @@ use upstream::{Class, Fetched};
 use crate::{
     account::{Account, Kind},
     error::{MirrorError, Result},
-    hot::{Target, TargetRule},
     listing::chain,
 };
 
@@ -59,6 +58,11 @@ impl Calling {
             mend: false,
         }
     }
+
+    /// Whether a reader would wait longer for these calls than for calls of its own.
+    pub fn is_slow(self) -> bool {
+        self.class > Class::Due
+    }
 }
 
 /// A record and where it comes from.
@@ -79,8 +83,8 @@ pub struct ReadAnswer {
     pub stale: Option<String>,
 }
 
-/// Resource, instance and id of a record.
-pub(crate) type FlightKey = (ResourceName, String, String);
+/// Resource, instance and id of a record, and whether the calls may have to wait: nobody who cannot wait joins those.
+pub(crate) type FlightKey = (ResourceName, String, String, bool);
 
 /// Fetches under way, so that many who ask for one record share one call.
 #[derive(Default)]
@@ -109,24 +113,26 @@ pub(crate) async fn peek(account: &Account, kind: &Kind, id: &str) -> Result<Opt
     Ok(found.map(|found| found_in_mirror(found, None)))
 }
 
-/// Reads a record of `account`, whose id is written as the mirror writes it. `rule` says how fresh it should be
-/// besides what the reader asks for.
+/// Reads a record of `account`, whose id is written as the mirror writes it. The connector's `table` says how fresh it
+/// should be besides what the reader asks for; what the table does not keep may be of any age.
 pub(crate) async fn read(
     account: &Account,
     flights: &Flights,
     kind: &Kind,
     id: &str,
     ask: ReadAsk,
-    rule: Option<&TargetRule>,
+    table: Option<&str>,
     calling: Calling,
 ) -> Result<Option<ReadAnswer>> {
     let wish = Wish {
         asked: Timestamp::now(),
         ask,
-        rule,
+        table,
     };
     let found = find(account, kind, id).await?;
-    if let Some(found) = found.filter(|(record, _)| wish.is_met_by(record)) {
+    if let Some(found) = found
+        && wish.is_met_by(account, kind, &found.0).await?
+    {
         return Ok(Some(found_in_mirror(found, None)));
     }
     if kind.resource.get.is_none() {
@@ -143,6 +149,7 @@ pub(crate) async fn read(
         kind.name.clone(),
         account.settings.name.clone(),
         id.to_owned(),
+        calling.is_slow(),
     );
     let flight = flights.join(&key);
     let result = {
@@ -170,7 +177,8 @@ async fn refresh(
 ) -> Result<Option<ReadAnswer>> {
     // Somebody may have fetched it while we waited for our turn.
     if let Some(found) = find(account, kind, id).await?
-        && ((found.0.as_of >= wish.asked && !found.0.outdated) || wish.is_met_by(&found.0))
+        && ((found.0.as_of >= wish.asked && !found.0.outdated)
+            || wish.is_met_by(account, kind, &found.0).await?)
     {
         return Ok(Some(found_in_mirror(found, None)));
     }
@@ -285,20 +293,21 @@ async fn find(account: &Account, kind: &Kind, id: &str) -> Result<Option<(Record
 struct Wish<'a> {
     asked: Timestamp,
     ask: ReadAsk,
-    rule: Option<&'a TargetRule>,
+    table: Option<&'a str>,
 }
 
 impl Wish<'_> {
-    fn is_met_by(&self, record: &RecordRow) -> bool {
+    async fn is_met_by(&self, account: &Account, kind: &Kind, record: &RecordRow) -> Result<bool> {
         let age = Duration::try_from(self.asked.duration_since(record.as_of)).unwrap_or_default();
-        let ruled = match self.rule.map(|rule| rule(record, self.asked)) {
-            Some(Target::Within(age_max)) => age <= age_max,
-            Some(Target::Any | Target::NotKept) | None => true,
-        };
-        ruled
-            && !self.ask.fresh
+        let is_asked_for = !self.ask.fresh
             && !record.outdated
-            && self.ask.max_age.is_none_or(|max_age| age <= max_age)
+            && self.ask.max_age.is_none_or(|max_age| age <= max_age);
+        let (true, Some(table)) = (is_asked_for, self.table) else {
+            return Ok(is_asked_for);
+        };
+        let of = &kind.resource.name;
+        let ttl = account.lifetime(table, of, record, self.asked).await?;
+        Ok(ttl.is_none_or(|ttl| age <= ttl))
     }
 }
 

@@ -4,6 +4,8 @@ mod candidates;
 mod now;
 mod plan;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +16,7 @@ pub use plan::Standing;
 pub(crate) use plan::Wanted;
 
 use crate::{
-    batch::{Batches, Tally},
+    batch::{Batches, Pace, Tally},
     error::Result,
     listing::chain,
     progress::Progress,
@@ -46,9 +48,11 @@ pub struct SweepReport {
     /// How their hot values stood.
     #[serde(flatten)]
     pub values: Standing,
+    /// Values that the mirror held fresh and the cache had lost, and that are hot again. They cost no call.
+    pub restored: u64,
     /// Batches begun.
     pub batches: u64,
-    /// Values fetched, or found fresh in the mirror and made hot.
+    /// Values fetched.
     pub done: u64,
     /// Values that did not come; they come round again.
     pub failed: u64,
@@ -70,6 +74,7 @@ impl SweepReport {
             why: None,
             candidates: 0,
             values: Standing::default(),
+            restored: 0,
             batches: 0,
             done: 0,
             failed: 0,
@@ -146,8 +151,9 @@ async fn work(
     let account = &turn.account;
     let now = Timestamp::now();
     let Candidates { records, wanted } = candidates::find(account, sweep, now).await?;
-    let ages = turn.mirror.ages(account, &wanted, now).await?;
-    let (chosen, values) = plan::choose(&wanted, &ages, sweep.all);
+    let held = turn.mirror.held(account, &wanted, now).await?;
+    let plan = plan::choose(&wanted, &held, sweep.all);
+    let values = plan.standing;
     report.candidates = records;
     report.values = values;
     let data = json!({
@@ -169,8 +175,9 @@ async fn work(
         },
         force: sweep.all,
     };
+    report.restored = restore(turn, &plan.restore, &wanted).await;
     let mut batches = Batches::new();
-    for value in chosen.iter().filter_map(|place| wanted.get(*place)) {
+    for value in plan.fetch.iter().filter_map(|place| wanted.get(*place)) {
         let label = format!("{} {}", value.resource, value.id);
         batches.push(label, move || turn.mirror.warm(account, value, warming));
     }
@@ -197,6 +204,29 @@ async fn work(
     account.store.add_to_run(run, failed, None).await?;
     report.calls = account.store.load_run(run).await?.calls;
     Ok(())
+}
+
+/// Makes values hot that the mirror holds fresh, and answers how many came. What does not come costs a reader a look
+/// at the mirror, no more.
+async fn restore(turn: &TurnOf, places: &[usize], wanted: &[Wanted]) -> u64 {
+    let account = &turn.account;
+    let mut batches = Batches::new();
+    let warming = Warming {
+        calling: Calling::of(Class::Sweep),
+        force: false,
+    };
+    for value in places.iter().filter_map(|place| wanted.get(*place)) {
+        batches.push(value.id.as_str(), move || {
+            turn.mirror.warm(account, value, warming)
+        });
+    }
+    // They make no calls that would need a pause.
+    let pace = Pace {
+        delay: Duration::ZERO,
+        ..account.settings.chores.pace
+    };
+    let tally = batches.run(pace, &turn.stop, |_, _| {}).await;
+    tally.done
 }
 
 async fn tell(turn: &TurnOf, sweep: &Sweep, what: &str, data: &serde_json::Value) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use cache::Existence;
 use jiff::Timestamp;
 use store::ResourceName;
 
@@ -25,40 +26,75 @@ pub(crate) struct Warming {
     pub force: bool,
 }
 
+/// How a value stands before it is made hot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The cache has it.
+    Hot,
+    /// The cache does not have it; the mirror's row is this old.
+    InMirror(Duration),
+    /// As [`Held::InMirror`], but the cache is away or off, so that nobody could tell.
+    Unasked(Duration),
+    /// There is no row either, or a write has overtaken it.
+    Nowhere,
+}
+
 impl Mirror {
-    /// How old each value's row is; `None` where there is none, or a write has overtaken it.
-    pub(crate) async fn ages(
+    /// How each value stands. The cache is asked for all of them at once; of what it does not have, or cannot say, the
+    /// mirror's row tells the age.
+    pub(crate) async fn held(
         &self,
         account: &Account,
         wanted: &[Wanted],
         now: Timestamp,
-    ) -> Result<Vec<Option<Duration>>> {
+    ) -> Result<Vec<Held>> {
+        let hot = self.hot();
+        let instance = account.settings.name.as_str();
+        let keys: Vec<Option<_>> = wanted
+            .iter()
+            .map(|value| hot.key(&value.resource, instance, &value.id))
+            .collect();
+        let names: Vec<_> = keys
+            .iter()
+            .flatten()
+            .map(|key| key.name().clone())
+            .collect();
+        let mut told = hot.cache().missing(&names).await.into_iter();
+        let told: Vec<Existence> = keys
+            .iter()
+            .map(|key| key.as_ref().and_then(|_| told.next()))
+            .map(|told| told.unwrap_or(Existence::CannotAsk))
+            .collect();
+        let mut held: Vec<Held> = vec![Held::Nowhere; wanted.len()];
         let mut places: HashMap<&ResourceName, Vec<usize>> = HashMap::new();
-        for (place, value) in wanted.iter().enumerate() {
-            places.entry(&value.resource).or_default().push(place);
+        for (place, (value, told)) in wanted.iter().zip(&told).enumerate() {
+            match (told, held.get_mut(place)) {
+                (Existence::Present, Some(held)) => *held = Held::Hot,
+                _ => places.entry(&value.resource).or_default().push(place),
+            }
         }
-        let mut ages = vec![None; wanted.len()];
         for (resource, places) in places {
             let feed = account.kind(resource).map_or(resource, |kind| &kind.feed);
             for chunk in places.chunks(CHUNK) {
                 let values = chunk.iter().filter_map(|place| wanted.get(*place));
                 let ids: Vec<String> = values.map(|value| value.id.clone()).collect();
-                let as_of = account
-                    .store
-                    .as_of(resource, &account.settings.name, &ids, feed)
-                    .await?;
+                let as_of = account.store.as_of(resource, instance, &ids, feed).await?;
                 for (place, id) in chunk.iter().zip(&ids) {
-                    if let (Some(at), Some(age)) = (as_of.get(id), ages.get_mut(*place)) {
-                        *age =
-                            Some(Duration::try_from(now.duration_since(*at)).unwrap_or_default());
-                    }
+                    let (Some(at), Some(held)) = (as_of.get(id), held.get_mut(*place)) else {
+                        continue;
+                    };
+                    let age = Duration::try_from(now.duration_since(*at)).unwrap_or_default();
+                    *held = match told.get(*place) {
+                        Some(Existence::Missing) => Held::InMirror(age),
+                        _ => Held::Unasked(age),
+                    };
                 }
             }
         }
-        Ok(ages)
+        Ok(held)
     }
 
-    /// Makes a value fresh: by calls if its row is older than it may be.
+    /// Makes a value fresh and hot: by calls if its row is older than it may be.
     ///
     /// # Errors
     ///
@@ -75,7 +111,7 @@ impl Mirror {
             fresh: ask.force,
         };
         let answer = self
-            .read_for(&value.resource, instance, &value.id, read, ask.calling)
+            .record_kept(&value.resource, instance, &value.id, read, ask.calling)
             .await?;
         came(answer.as_ref(), &value.resource)
     }

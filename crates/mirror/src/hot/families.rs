@@ -1,19 +1,23 @@
 //! The key families of mirrored records: one per resource, by the name its connector gives it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use cache::{
     Cache, CacheBuilder, Family, FamilyError, FamilySpec, Instance, Key, Life, PerInstance,
     PerTenant, SizeClass, Ttl,
 };
-use jiff::Timestamp;
-use store::{ResourceName, read::RecordRow};
-use upstream::Connector;
+use store::ResourceName;
+use upstream::{Connector, Resource};
 
 use super::{HotPage, HotRecord, generation::Generations};
 
 /// How long a record stays hot that is older than it should be because upstream did not answer. It is marked.
-const STALE_LIFE: Duration = Duration::from_secs(5);
+pub(crate) const STALE_LIFE: Duration = Duration::from_secs(5);
 /// Longest load of a hot value: a call to upstream, its retries and its wait for a permit.
 const LOAD_MAX: Duration = Duration::from_secs(100);
 
@@ -38,76 +42,51 @@ impl Default for HotSettings {
     }
 }
 
-/// How fresh a record should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// As the mirror has it: reading it costs no call.
-    Any,
-    /// As old as this at the most; a read refreshes it from upstream first when it is older. It stays hot until then.
-    Within(Duration),
-    /// As the mirror has it, and never kept hot: what TTL tables call `none`.
-    NotKept,
-}
-
-/// Says how fresh a record should be, from what it says and the time.
-pub type TargetRule = Arc<dyn Fn(&RecordRow, Timestamp) -> Target + Send + Sync>;
-
-/// Answers the freshness rule of a connector's resource or payload, and the rule's name; `None`: it has none.
-pub type RuleOf<'a> = dyn Fn(&Connector, &str) -> Option<(String, TargetRule)> + 'a;
-
 /// The families of all mirrored records, and of searches. Cheap to clone.
 #[derive(Clone)]
 pub struct HotFamilies {
-    records: Arc<BTreeMap<ResourceName, RecordFamily>>,
+    records: Arc<BTreeMap<ResourceName, RecordKeys>>,
     pub(super) searches: Family<PerTenant, (String, String), HotPage>,
     pub(super) generations: Arc<Generations>,
 }
 
-struct RecordFamily {
-    name: RecordKeys,
-    rule: Option<TargetRule>,
-}
-
 /// A family whose keys have one part, the record's id, or two, which the id holds with `:` or `|` between them.
+#[derive(Clone)]
 enum RecordKeys {
     One(Family<PerInstance, str, HotRecord>),
     Two(Family<PerInstance, (String, String), HotRecord>),
 }
 
 impl HotFamilies {
-    /// Registers a family for every resource and payload of `connectors`: payloads by the name they give, resources
-    /// as `cin7:sale:{id}`. `rule` answers the freshness rule of a resource by its name without the connector, if it
-    /// has one.
+    /// Registers a family for every resource and payload of `connectors`: by the name that it gives, resources that
+    /// give none as `cin7:sale:{id}`. Connectors that give the same name share the family; their instances keep its
+    /// keys apart. What a connector's rules say of a value's life is asked when it is loaded.
     ///
     /// # Errors
     ///
-    /// [`FamilyError`] when two families could name the same key, or a payload's family is no such name.
+    /// [`FamilyError`] when two families could name the same key, or a given name is no such name.
     pub fn register(
         builder: &mut CacheBuilder,
         connectors: &[Arc<Connector>],
         settings: HotSettings,
-        rule: &RuleOf<'_>,
     ) -> Result<Self, FamilyError> {
         let mut records = BTreeMap::new();
+        let mut known = HashMap::new();
         for connector in connectors {
-            let resources = connector.resources.iter().map(|resource| {
-                let family = format!("{}:{}:{{id}}", connector.name, resource.name);
-                (&resource.name, family)
-            });
-            let payloads = connector.payloads.iter();
-            let payloads =
-                payloads.map(|payload| (&payload.name, payload.family.as_str().to_owned()));
-            for (name, family) in resources.chain(payloads) {
+            for (name, family, table) in families(connector) {
                 // Names that cannot be tables are refused when the mirror opens.
                 let Ok(resource) = ResourceName::new(&connector.name, name) else {
                     continue;
                 };
-                if records.contains_key(&resource) {
-                    continue;
-                }
-                let rule = rule(connector, name);
-                let family = register_records(builder, &family, settings, rule)?;
-                records.insert(resource, family);
+                let keys = match known.get(&family) {
+                    Some(keys) => RecordKeys::clone(keys),
+                    None => {
+                        let keys = register_records(builder, &family, settings, table)?;
+                        known.insert(family, keys.clone());
+                        keys
+                    }
+                };
+                records.insert(resource, keys);
             }
         }
         let ttl = Ttl::fixed(settings.search_ttl);
@@ -127,7 +106,7 @@ impl HotFamilies {
         instance: &str,
         id: &str,
     ) -> Option<Key<HotRecord>> {
-        match &self.records.get(resource)?.name {
+        match self.records.get(resource)? {
             RecordKeys::One(family) => Some(cache.key(family, Instance(instance), id)),
             RecordKeys::Two(family) => Some(cache.key(family, Instance(instance), &parts(id)?)),
         }
@@ -140,15 +119,10 @@ impl HotFamilies {
         instance: &str,
         id: &str,
     ) -> Option<String> {
-        match &self.records.get(resource)?.name {
+        match self.records.get(resource)? {
             RecordKeys::One(family) => Some(family.unversioned(Instance(instance), id)),
             RecordKeys::Two(family) => Some(family.unversioned(Instance(instance), &parts(id)?)),
         }
-    }
-
-    /// The freshness rule of a resource.
-    pub(super) fn rule(&self, resource: &ResourceName) -> Option<&TargetRule> {
-        self.records.get(resource)?.rule.as_ref()
     }
 }
 
@@ -158,36 +132,66 @@ fn parts(id: &str) -> Option<(String, String)> {
     Some((first.to_owned(), second.to_owned()))
 }
 
+/// The resources and payloads of a connector: each with its family, and the table of rules by which its values live.
+fn families(connector: &Connector) -> impl Iterator<Item = (&str, String, Option<&str>)> {
+    let resources = connector.resources.iter().map(|resource| {
+        let given = resource.family.as_ref();
+        let family = given.map_or_else(
+            || format!("{}:{}:{{id}}", connector.name, resource.name),
+            |given| given.as_str().to_owned(),
+        );
+        (resource.name.as_str(), family, hot_table(resource))
+    });
+    let payloads = connector.payloads.iter().map(|payload| {
+        let family = payload.family.as_str().to_owned();
+        (payload.name.as_str(), family, payload.ttl.as_deref())
+    });
+    resources.chain(payloads)
+}
+
+/// The table by which the hot values of a resource live. Only a resource that gives its family a name is refreshed by
+/// readers: reading any other costs no call, however old it is.
+pub(crate) fn hot_table(resource: &Resource) -> Option<&str> {
+    resource.family.as_ref().and(resource.ttl.as_deref())
+}
+
 fn register_records(
     builder: &mut CacheBuilder,
     name: &str,
     settings: HotSettings,
-    rule: Option<(String, TargetRule)>,
-) -> Result<RecordFamily, FamilyError> {
-    let (label, rule) = rule.unzip();
-    let label = label.unwrap_or_else(|| format!("{:?} or a write", settings.record_ttl));
-    let life_rule = rule.clone();
-    let ttl = Ttl::rule(label, move |hot: &HotRecord, now| {
-        if hot.stale.is_some() {
-            return Life::For(STALE_LIFE);
-        }
-        match life_rule.as_ref().map(|rule| rule(&hot.record, now)) {
-            Some(Target::Within(ttl)) => Life::For(ttl),
-            Some(Target::NotKept) => Life::Never,
-            Some(Target::Any) | None => Life::For(settings.record_ttl),
-        }
+    table: Option<&str>,
+) -> Result<RecordKeys, FamilyError> {
+    let label = table.map_or_else(
+        || format!("{:?} or a write", settings.record_ttl),
+        str::to_owned,
+    );
+    // The life that a table says is the loader's to know: it depends on more than the value.
+    let ttl = Ttl::rule(label, move |hot: &HotRecord, _| {
+        Life::For(match hot.stale {
+            Some(_) => STALE_LIFE,
+            None => settings.record_ttl,
+        })
     });
+    let is_double = name.matches('{').count() > 1;
     // Nobody pays ahead: the row lies in the mirror, and calls are the due-queue's to spend.
-    let name = if name.matches('{').count() > 1 {
-        let spec = FamilySpec::new(name, "mirror.record", ttl, SizeClass::Bulk);
-        let spec = spec.absent_for(settings.absent_ttl).refresh_at(1.0);
-        RecordKeys::Two(builder.family(spec.load_max(LOAD_MAX))?)
+    macro_rules! family {
+        () => {{
+            let spec = FamilySpec::new(name, "mirror.record", ttl, SizeClass::Bulk);
+            let spec = spec.absent_for(settings.absent_ttl).refresh_at(1.0);
+            // A life that a table says is not shortened.
+            let spec = if table.is_some() {
+                spec.jitter(0.0)
+            } else {
+                spec
+            };
+            builder.family(spec.load_max(LOAD_MAX))?
+        }};
+    }
+    Ok(if is_double {
+        RecordKeys::Two(family!())
     } else {
-        let spec = FamilySpec::new(name, "mirror.record", ttl, SizeClass::Bulk);
-        let spec = spec.absent_for(settings.absent_ttl).refresh_at(1.0);
-        RecordKeys::One(builder.family(spec.load_max(LOAD_MAX))?)
-    };
-    Ok(RecordFamily { name, rule })
+        RecordKeys::One(family!())
+    })
 }
 
 impl fmt::Debug for HotFamilies {

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cache::{Loaded, Source};
+use cache::{Life, Loaded, Source};
+use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::{ResourceName, read::RecordRow};
 
-use super::Target;
+use super::{STALE_LIFE, hot_table};
 use crate::{
     Mirror,
     error::Result,
@@ -63,16 +64,11 @@ impl Mirror {
             return self.read(resource, instance, &id, ask).await;
         };
         if ask.fresh {
-            let answer = self.read(resource, instance, &id, ask).await?;
-            // Whoever reads next, here or elsewhere, reads what this answer says or later.
-            let _ = hot.cache.invalidate([key.name()]).await;
-            return Ok(answer);
+            return self
+                .record_kept(resource, instance, &id, ask, Calling::READER)
+                .await;
         }
-        let loader = || {
-            let (mirror, resource) = (self.clone(), resource.clone());
-            let (instance, id) = (instance.to_owned(), id.clone());
-            move || async move { mirror.load(&resource, &instance, &id, ask).await }
-        };
+        let loader = || self.record_loader(resource, instance, &id, ask);
         let began = Timestamp::now();
         let mut answer = hot.cache.get_or_load(&key, loader()).await?;
         if let Some(max_age) = ask.max_age
@@ -81,15 +77,48 @@ impl Mirror {
             // What was kept, or was being loaded for somebody who asked for less, is too old for this reader.
             answer = hot.cache.refresh(&key, loader()).await?;
         }
-        Ok(answer.value().map(|hot| {
-            let source = match (answer.source(), hot.origin) {
-                (Source::Loader, Origin::Mirror) => "mirror",
-                (Source::Loader, Origin::Upstream) => "upstream",
-                _ => "cache",
-            };
-            let record = Arc::clone(&hot.record);
-            reading::answer(record, hot.snapshot, source, hot.stale.clone())
-        }))
+        Ok(answer.value().map(|hot| told(&answer, hot)))
+    }
+
+    /// Reads a record as jobs do: a call first, if one is needed, and then the hot value is replaced. Whoever reads it
+    /// meanwhile waits for no call that has to wait itself.
+    pub(crate) async fn record_kept(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        ask: ReadAsk,
+        calling: Calling,
+    ) -> Result<Option<ReadAnswer>> {
+        let answer = self.read_for(resource, instance, id, ask, calling).await?;
+        let hot = self.hot();
+        let Some(key) = hot.key(resource, instance, id) else {
+            return Ok(answer);
+        };
+        if answer.as_ref().is_some_and(|answer| answer.stale.is_none()) {
+            let loader = self.record_loader(resource, instance, id, ReadAsk::default());
+            hot.cache.refresh(&key, loader).await?;
+        } else {
+            // A store that is away forgets it before it is read again.
+            let _ = hot.cache.invalidate([key.name()]).await;
+        }
+        Ok(answer)
+    }
+
+    /// The loader of a record's hot value. Owns all that it needs: it goes on when its reader gives up.
+    fn record_loader(
+        &self,
+        resource: &ResourceName,
+        instance: &str,
+        id: &str,
+        ask: ReadAsk,
+    ) -> impl FnOnce() -> BoxFuture<'static, Result<Loaded<HotRecord>>> + Send + 'static {
+        let (mirror, resource) = (self.clone(), resource.clone());
+        let (instance, id) = (instance.to_owned(), id.to_owned());
+        move || {
+            let load = async move { mirror.load(&resource, &instance, &id, ask).await };
+            load.boxed()
+        }
     }
 
     /// Forgets the hot values of rows that are no longer what upstream says, before the caller answers.
@@ -106,8 +135,8 @@ impl Mirror {
             .await;
     }
 
-    /// The loader of a record's hot value: the mirror's row, refreshed from upstream first when it is older than
-    /// asked for or than its rule allows.
+    /// Loads a record's hot value: the mirror's row, refreshed from upstream first when it is older than
+    /// asked for or than its table allows.
     async fn load(
         &self,
         resource: &ResourceName,
@@ -116,40 +145,59 @@ impl Mirror {
         ask: ReadAsk,
     ) -> Result<Loaded<HotRecord>> {
         let (account, kind) = self.find_kind(resource, instance)?;
-        let rule = self.hot().families.rule(resource);
+        let table = hot_table(&kind.resource);
         let began = Timestamp::now();
-        let answer = reading::read(
-            account,
-            self.flights(),
-            kind,
-            id,
-            ask,
-            rule,
-            Calling::READER,
-        )
-        .await?;
+        let (flights, calling) = (self.flights(), Calling::READER);
+        let answer = reading::read(account, flights, kind, id, ask, table, calling).await?;
         let Some(answer) = answer else {
             return Ok(Loaded::absent(began));
         };
-        let target = rule.map(|rule| rule(&answer.record, began));
-        // A rule's life counts from when upstream said it. Where there is none, the mirror is all that was asked.
-        let since = match target {
-            Some(Target::Within(_)) if answer.stale.is_none() => answer.record.as_of,
-            _ => began,
+        let life = match table {
+            Some(table) => {
+                let of = &kind.resource.name;
+                Some(account.lifetime(table, of, &answer.record, began).await?)
+            }
+            None => None,
         };
-        let origin = if answer.source == "upstream" {
-            Origin::Upstream
-        } else {
-            Origin::Mirror
-        };
-        let hot = HotRecord {
-            record: answer.record,
-            snapshot: answer.snapshot,
-            origin,
-            stale: answer.stale,
-        };
-        Ok(Loaded::found(hot, since))
+        Ok(loaded(answer, life, began))
     }
+}
+
+/// An answer as the cache keeps it. A life that a table says (`Some(None)`: none at all) counts from when upstream said
+/// it; where no table does, the mirror is all that was asked.
+pub(crate) fn loaded(
+    answer: ReadAnswer,
+    life: Option<Option<Duration>>,
+    began: Timestamp,
+) -> Loaded<HotRecord> {
+    let (as_of, is_stale) = (answer.record.as_of, answer.stale.is_some());
+    let origin = if answer.source == "upstream" {
+        Origin::Upstream
+    } else {
+        Origin::Mirror
+    };
+    let hot = HotRecord {
+        record: answer.record,
+        snapshot: answer.snapshot,
+        origin,
+        stale: answer.stale,
+    };
+    match life {
+        Some(_) if is_stale => Loaded::found(hot, began).with_life(Life::For(STALE_LIFE)),
+        Some(ttl) => Loaded::found(hot, as_of).with_life(ttl.map_or(Life::Never, Life::For)),
+        None => Loaded::found(hot, began),
+    }
+}
+
+/// Where an answer of the cache comes from.
+pub(crate) fn told(answer: &cache::Answer<HotRecord>, hot: &HotRecord) -> ReadAnswer {
+    let source = match (answer.source(), hot.origin) {
+        (Source::Loader, Origin::Mirror) => "mirror",
+        (Source::Loader, Origin::Upstream) => "upstream",
+        _ => "cache",
+    };
+    let record = Arc::clone(&hot.record);
+    reading::answer(record, hot.snapshot, source, hot.stale.clone())
 }
 
 /// Whether an answer satisfies a reader that began at `began` and wants it no older than `max_age`: by its record's

@@ -1,9 +1,10 @@
-//! Reading a record together with its payloads: each as fresh as the connector's rules want it, and at the cost of its
-//! own calls where it is not.
+//! Reading a record together with its payloads: each as fresh as the connector's rules want it, out of the cache where
+//! it is, and at the cost of its own calls where it is not.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use cache::{Loaded, Source};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use store::{ResourceName, read::RecordRow};
@@ -14,6 +15,7 @@ use crate::{
     Mirror,
     account::Account,
     error::{MirrorError, Result},
+    hot::{HotRecord, Origin, loaded, told},
     listing::chain,
     reading::{Calling, ReadAnswer, ReadAsk, WAIT_MAX, answer},
 };
@@ -29,7 +31,7 @@ pub struct PayloadAnswer {
     /// For how long its kind stays fresh, in seconds, for this record now; absent: it is not kept hot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_secs: Option<f64>,
-    /// The row, its age and its source: `mirror`, or `upstream` when calls were made for this answer.
+    /// The row, its age and its source: `cache`, `mirror`, or `upstream` when calls were made for this answer.
     #[serde(flatten)]
     pub answer: ReadAnswer,
 }
@@ -46,6 +48,8 @@ pub struct Detail {
 /// How a payload is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish {
+    /// How long it stays hot; `None`: it is not kept.
+    pub ttl: Option<Duration>,
     /// How old it may be.
     pub age_max: Duration,
     /// Ask upstream whatever the mirror has.
@@ -58,11 +62,12 @@ impl Mirror {
     /// reader does not say how fresh, the connector's rules do, for the record as for each payload; what is not kept
     /// hot is asked for anew.
     ///
-    /// `None`: neither the mirror nor upstream has the record. Dropping the future leaves the mirror consistent.
+    /// `None`: neither the mirror nor upstream has the record. Dropping the future does not stop a load that it began.
     ///
     /// # Errors
     ///
-    /// [`MirrorError::Unknown`] for names that mean nothing; [`MirrorError::Upstream`] when a payload was never fetched and upstream does not answer. One that was fetched
+    /// [`MirrorError::Unknown`] for names that mean nothing; [`MirrorError::Upstream`], perhaps as the
+    /// [cause](MirrorError::cause), when a payload was never fetched and upstream does not answer. One that was fetched
     /// before comes marked instead.
     pub async fn read_detail(
         &self,
@@ -72,31 +77,14 @@ impl Mirror {
         include: &[String],
         ask: ReadAsk,
     ) -> Result<Option<Detail>> {
-        let (account, kind) = self.find_kind(resource, instance)?;
+        let (account, _) = self.find_kind(resource, instance)?;
         let kinds = include
             .iter()
             .map(|name| self.included(account, resource, name))
             .collect::<Result<Vec<_>>>()?;
-        let Some(mut record) = self.read(resource, instance, id, ask).await? else {
+        let Some(record) = self.read_hot(resource, instance, id, ask).await? else {
             return Ok(None);
         };
-        if let (Some(table), None, false) = (&kind.resource.ttl, ask.max_age, ask.fresh) {
-            let of = &kind.resource.name;
-            let ttl = account
-                .lifetime(table, of, &record.record, Timestamp::now())
-                .await?;
-            // What is not kept hot is as the mirror has it: the changes feed looks after it.
-            if let Some(ttl) = ttl.filter(|ttl| record.age_secs > ttl.as_secs_f64()) {
-                let ask = ReadAsk {
-                    max_age: Some(ttl),
-                    ..ask
-                };
-                record = match self.read(resource, instance, id, ask).await? {
-                    Some(record) => record,
-                    None => return Ok(None),
-                };
-            }
-        }
         let parent = &record.record;
         if parent.deleted_at.is_some() {
             let none = include.iter().map(|name| (name.clone(), None)).collect();
@@ -143,8 +131,8 @@ impl Mirror {
     async fn read_payload_of(
         &self,
         account: &Account,
-        kind: &PayloadKind,
-        parent: &RecordRow,
+        kind: &Arc<PayloadKind>,
+        parent: &Arc<RecordRow>,
         ask: ReadAsk,
     ) -> Result<Option<PayloadAnswer>> {
         let Some(key) = kind.key(parent) else {
@@ -152,11 +140,12 @@ impl Mirror {
         };
         let ttl = kind.ttl(account, parent, Timestamp::now()).await?;
         let wish = Wish {
+            ttl,
             age_max: ask.max_age.or(ttl).unwrap_or(Duration::ZERO),
             force: ask.fresh,
             calling: Calling::READER,
         };
-        let found = self.read_payload(account, kind, parent, &key, wish).await?;
+        let found = self.payload_kept(account, kind, parent, &key, wish).await?;
         Ok(found.map(|answer| PayloadAnswer {
             key: key.logical(&kind.payload.family),
             ttl_secs: ttl.map(|ttl| ttl.as_secs_f64()),
@@ -164,18 +153,90 @@ impl Mirror {
         }))
     }
 
-    /// Reads a payload; with `force` it is fetched anew.
-    pub(super) async fn read_payload(
+    /// Reads a payload through the cache; with `force` it is fetched anew.
+    async fn payload_kept(
         &self,
         account: &Account,
-        kind: &PayloadKind,
-        parent: &RecordRow,
+        kind: &Arc<PayloadKind>,
+        parent: &Arc<RecordRow>,
         key: &PayloadKey,
         wish: Wish,
     ) -> Result<Option<ReadAnswer>> {
+        let (hot, instance) = (self.hot(), account.settings.name.as_str());
+        let hot_key = hot.key(&kind.name, instance, &key.row_id());
+        let Some(hot_key) = hot_key.filter(|_| !wish.force) else {
+            return self.fetch_kept(account, kind, parent, key, wish).await;
+        };
+        let began = Timestamp::now();
+        let loader = || self.payload_loader(instance, kind, parent, key, wish);
+        let mut found = hot.cache().get_or_load(&hot_key, loader()).await?;
+        let is_too_old = found.value().is_some_and(|hot| {
+            let came_now = found.source() == Source::Loader && hot.origin == Origin::Upstream;
+            !came_now && hot.stale.is_none() && older_than(began, hot.record.as_of, wish.age_max)
+        });
+        if is_too_old {
+            // It is shared with a record that asks for less.
+            found = hot.cache().refresh(&hot_key, loader()).await?;
+        }
+        Ok(found.value().map(|hot| told(&found, hot)))
+    }
+
+    /// Reads a payload as jobs do: calls first, if they are needed, and then the hot value is replaced. Whoever reads
+    /// it meanwhile waits for no call that has to wait itself.
+    pub(super) async fn fetch_kept(
+        &self,
+        account: &Account,
+        kind: &Arc<PayloadKind>,
+        parent: &Arc<RecordRow>,
+        key: &PayloadKey,
+        wish: Wish,
+    ) -> Result<Option<ReadAnswer>> {
+        let (hot, instance) = (self.hot(), account.settings.name.as_str());
         let (row, origin, stale) = self.load_row(account, kind, parent, key, wish).await?;
         let live = row.filter(|row| row.deleted_at.is_none());
+        if let Some(hot_key) = hot.key(&kind.name, instance, &key.row_id()) {
+            if live.is_some() && stale.is_none() {
+                let wish = Wish {
+                    age_max: Duration::MAX,
+                    force: false,
+                    ..wish
+                };
+                let loader = self.payload_loader(instance, kind, parent, key, wish);
+                hot.cache().refresh(&hot_key, loader).await?;
+            } else {
+                // A store that is away forgets it before it is read again.
+                let _ = hot.cache().invalidate([hot_key.name()]).await;
+            }
+        }
         Ok(live.map(|row| answer(row, None, origin, stale)))
+    }
+
+    /// The loader of a payload's hot value. Owns all that it needs: it goes on when its reader gives up.
+    fn payload_loader(
+        &self,
+        instance: &str,
+        kind: &Arc<PayloadKind>,
+        parent: &Arc<RecordRow>,
+        key: &PayloadKey,
+        wish: Wish,
+    ) -> impl FnOnce() -> BoxFuture<'static, Result<Loaded<HotRecord>>> + Send + 'static {
+        let (mirror, instance) = (self.clone(), instance.to_owned());
+        let (kind, parent, key) = (Arc::clone(kind), Arc::clone(parent), key.clone());
+        move || {
+            let load = async move {
+                let account = mirror.account(&instance)?;
+                let began = Timestamp::now();
+                let (row, origin, stale) =
+                    mirror.load_row(account, &kind, &parent, &key, wish).await?;
+                let as_of = row.as_ref().map_or(began, |row| row.as_of);
+                let live = row.filter(|row| row.deleted_at.is_none());
+                Ok(match live {
+                    Some(row) => loaded(answer(row, None, origin, stale), Some(wish.ttl), began),
+                    None => Loaded::absent(as_of),
+                })
+            };
+            load.boxed()
+        }
     }
 
     /// The mirror's row, fetched anew first when it is older than wished or a write has overtaken it; where it comes
@@ -202,7 +263,8 @@ impl Mirror {
         if found.as_ref().is_some_and(suits) {
             return Ok((found, "mirror", None));
         }
-        let flight_key = (kind.name.clone(), instance.to_owned(), id.clone());
+        let slow = wish.calling.is_slow();
+        let flight_key = (kind.name.clone(), instance.to_owned(), id.clone(), slow);
         let flight = self.flights().join(&flight_key);
         let fetched = {
             let _turn = flight.lock().await;
@@ -232,9 +294,10 @@ impl Mirror {
 }
 
 impl Wish {
-    /// The wish of a job, or of somebody who wants a payload anew.
-    pub(super) fn anew(class: Class) -> Self {
+    /// The wish of a job, or of somebody who wants a payload anew that stays hot for `ttl`.
+    pub(super) fn anew(class: Class, ttl: Option<Duration>) -> Self {
         Self {
+            ttl,
             age_max: Duration::ZERO,
             force: true,
             calling: Calling::of(class),

@@ -1,5 +1,7 @@
 //! Payloads fetched by jobs.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use store::ResourceName;
 
@@ -39,13 +41,13 @@ impl Mirror {
         };
         let ttl = kind.ttl(account, &parent, Timestamp::now()).await?;
         let wish = Wish {
+            ttl,
             age_max: ttl.unwrap_or_default(),
             force: ask.force,
             calling: ask.calling,
         };
-        let found = self
-            .read_payload(account, kind, &parent, &key, wish)
-            .await?;
+        let parent = Arc::new(parent);
+        let found = self.fetch_kept(account, kind, &parent, &key, wish).await?;
         came(found.as_ref(), payload)
     }
 }

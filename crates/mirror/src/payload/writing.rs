@@ -220,11 +220,7 @@ impl Mirror {
         id: &str,
     ) -> Result<Option<Vec<Refreshed>>> {
         let (account, kind) = self.find_kind(resource, instance)?;
-        let id = if kind.resource.key_lower {
-            id.to_lowercase()
-        } else {
-            id.to_owned()
-        };
+        let id = kind.id(id);
         let began = Timestamp::now();
         let known = account
             .store
@@ -242,7 +238,7 @@ impl Mirror {
             max_age: None,
             fresh: true,
         };
-        let Some(record) = self.read(resource, instance, &id, ask).await? else {
+        let Some(record) = self.read_hot(resource, instance, &id, ask).await? else {
             return Ok(None);
         };
         if let Some(why) = record.stale {
@@ -261,8 +257,9 @@ impl Mirror {
             .filter_map(|kind| Some((kind, kind.key(parent)?)))
             .map(|(kind, key)| async move {
                 let fetched = async {
-                    let wish = Wish::anew(Class::Read);
-                    self.read_payload(account, kind, parent, &key, wish).await
+                    let ttl = kind.ttl(account, parent, Timestamp::now()).await?;
+                    let wish = Wish::anew(Class::Read, ttl);
+                    self.fetch_kept(account, kind, parent, &key, wish).await
                 }
                 .await;
                 Refreshed {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use store::ResourceName;
 
+use crate::warm::Held;
+
 /// A hot value that a sweep looks after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -35,30 +37,42 @@ pub struct Standing {
     pub expired: u64,
 }
 
-/// Chooses what to fetch, in the order of `wanted`; `ages` has the age of each one's row in the mirror (`None`: there is
-/// none). With `all`, also what is fresh.
+/// What a sweep does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Places of the values to be fetched, in the order of `wanted`.
+    pub fetch: Vec<usize>,
+    /// Places of values that the mirror holds fresh and the cache has lost: they cost no call.
+    pub restore: Vec<usize>,
+    pub standing: Standing,
+}
+
+/// Chooses what to fetch; `held` says how each value stands. With `all`, also what is fresh.
 ///
 /// A value is as fresh as its row: a cache that was wiped or is away is no reason to fetch what the mirror holds.
-pub(crate) fn choose(
-    wanted: &[Wanted],
-    ages: &[Option<Duration>],
-    all: bool,
-) -> (Vec<usize>, Standing) {
-    let mut standing = Standing::default();
-    let mut chosen = Vec::new();
-    for (place, (value, age)) in wanted.iter().zip(ages).enumerate() {
-        standing.checked += 1;
+pub(crate) fn choose(wanted: &[Wanted], held: &[Held], all: bool) -> Plan {
+    let mut plan = Plan::default();
+    for (place, (value, held)) in wanted.iter().zip(held).enumerate() {
+        plan.standing.checked += 1;
         let ttl = value.ttl.unwrap_or_default();
-        if age.is_some_and(|age| age < ttl) && !all {
-            standing.fresh += 1;
+        let is_fresh = match held {
+            Held::Hot => true,
+            Held::InMirror(age) | Held::Unasked(age) => *age < ttl,
+            Held::Nowhere => false,
+        };
+        if is_fresh && !all {
+            plan.standing.fresh += 1;
+            if matches!(held, Held::InMirror(_)) {
+                plan.restore.push(place);
+            }
         } else if value.may_fetch && value.ttl.is_some() {
-            standing.expired += 1;
-            chosen.push(place);
+            plan.standing.expired += 1;
+            plan.fetch.push(place);
         } else {
-            standing.cool += 1;
+            plan.standing.cool += 1;
         }
     }
-    (chosen, standing)
+    plan
 }
 
 #[cfg(test)]

@@ -6,10 +6,9 @@ use cache::{CacheBuilder, MemoryOptions, Presence};
 use jiff::Timestamp;
 use mirror::{
     Mirror, ReadAnswer, ReadAsk,
-    hot::{Hot, HotFamilies, HotPage, HotSettings, Target, TargetRule},
+    hot::{Hot, HotFamilies, HotPage, HotSettings},
 };
 use store::{Store, read::Search, testing::TestDatabase};
-use upstream::Connector;
 
 use crate::{
     house::SayingSecrets,
@@ -31,22 +30,17 @@ impl Hothouse {
         }
     }
 
-    /// Opens the mirror as a process of its own would; things are to be as fresh as `target` says.
-    async fn process(&self, target: Option<Target>) -> Mirror {
-        let connector = shelf::connector(100, "newest_first", "");
-        let rule = move |_: &Connector, _: &str| -> Option<(String, TargetRule)> {
-            let target = target?;
-            Some(("test".to_owned(), Arc::new(move |_, _| target)))
-        };
+    /// Opens the mirror as a process of its own would; things are to be as fresh as `ttl` says.
+    async fn process(&self, ttl: Option<&str>) -> Mirror {
+        let more = ttl.map_or_else(String::new, |ttl| {
+            format!("family = \"shelf:thing:{{id}}\"\nttl = \"all\"\n[ttl]\nall = [{{ ttl = \"{ttl}\" }}]\n")
+        });
+        let connector = shelf::connector(100, "newest_first", &more);
         let mut builder = CacheBuilder::new("1");
         let settings = HotSettings::default();
-        let families = HotFamilies::register(
-            &mut builder,
-            std::slice::from_ref(&connector),
-            settings,
-            &rule,
-        )
-        .unwrap();
+        let families =
+            HotFamilies::register(&mut builder, std::slice::from_ref(&connector), settings)
+                .unwrap();
         let outbox = families.outbox(self.store());
         let cache = builder
             .outbox(Arc::new(outbox))
@@ -117,15 +111,11 @@ fn at_most(age: Duration) -> ReadAsk {
 #[tokio::test]
 async fn x2_a_miss_with_a_fresh_row_costs_no_call_and_a_hit_not_even_the_row() {
     let house = Hothouse::new().await;
-    let mirror = house
-        .process(Some(Target::Within(Duration::from_secs(60))))
-        .await;
+    let mirror = house.process(Some("60s")).await;
     assert_eq!(plain(&mirror).await.source, "upstream", "nobody had it");
     assert_eq!(house.calls(), 1);
     // Another process: its cache is empty, the row is there.
-    let other = house
-        .process(Some(Target::Within(Duration::from_secs(60))))
-        .await;
+    let other = house.process(Some("60s")).await;
     assert_eq!(plain(&other).await.source, "mirror");
     let first = plain(&other).await;
     assert_eq!((first.source, house.calls()), ("cache", 1));
@@ -138,7 +128,7 @@ async fn x2_a_miss_with_a_fresh_row_costs_no_call_and_a_hit_not_even_the_row() {
 #[tokio::test]
 async fn x2_a_miss_with_a_row_older_than_its_rule_costs_one_call() {
     let house = Hothouse::new().await;
-    let target = Some(Target::Within(Duration::from_secs(60)));
+    let target = Some("60s");
     let first = house.process(target).await;
     assert_eq!(value(&plain(&first).await), "1");
     house.ages("1 hour").await;
@@ -152,8 +142,7 @@ async fn x2_a_miss_with_a_row_older_than_its_rule_costs_one_call() {
 #[tokio::test]
 async fn x19_a_hot_life_counts_from_when_upstream_was_asked() {
     let house = Hothouse::new().await;
-    let ttl = Duration::from_secs(30);
-    let first = house.process(Some(Target::Within(ttl))).await;
+    let first = house.process(Some("30s")).await;
     plain(&first).await;
     sqlx::query("UPDATE millpond.record_fetch SET fetched_at = now() - interval '20 s'")
         .execute(house.store().pool())
@@ -163,7 +152,7 @@ async fn x19_a_hot_life_counts_from_when_upstream_was_asked() {
         .execute(house.store().pool())
         .await
         .unwrap();
-    let mirror = house.process(Some(Target::Within(ttl))).await;
+    let mirror = house.process(Some("30s")).await;
     assert_eq!(plain(&mirror).await.source, "mirror");
     let Presence::Held { expires_in, .. } = presence(&mirror).await else {
         panic!("the record is not hot");
@@ -174,7 +163,7 @@ async fn x19_a_hot_life_counts_from_when_upstream_was_asked() {
 #[tokio::test]
 async fn x8_a_record_that_its_rule_never_keeps_is_answered_and_not_kept() {
     let house = Hothouse::new().await;
-    let mirror = house.process(Some(Target::NotKept)).await;
+    let mirror = house.process(Some("none")).await;
     plain(&mirror).await;
     assert_eq!(plain(&mirror).await.source, "mirror");
     assert_eq!(presence(&mirror).await, Presence::Missing);
@@ -233,9 +222,7 @@ async fn a_reader_who_wants_it_younger_gets_it_younger() {
 #[tokio::test]
 async fn an_upstream_that_is_away_is_answered_with_the_last_row_and_the_reason() {
     let house = Hothouse::new().await;
-    let mirror = house
-        .process(Some(Target::Within(Duration::from_millis(1))))
-        .await;
+    let mirror = house.process(Some("1ms")).await;
     plain(&mirror).await;
     house.shelf.with(|content| content.broken = true);
     let answer = plain(&mirror).await;

@@ -30,28 +30,43 @@ fn b54_exactly_what_ran_out_and_may_be_warmed_is_fetched() {
                 )
             })
             .collect();
-        let ages: Vec<Option<Duration>> = values
+        let held: Vec<Held> = values
             .iter()
             .map(|_| {
-                rng.random_bool(0.8)
-                    .then(|| Duration::from_secs(rng.random_range(0..120)))
+                let age = Duration::from_secs(rng.random_range(0..120));
+                match rng.random_range(0..4) {
+                    0 => Held::Hot,
+                    1 => Held::InMirror(age),
+                    2 => Held::Unasked(age),
+                    _ => Held::Nowhere,
+                }
             })
             .collect();
         let warmable = |n: &usize| values[*n].may_fetch && values[*n].ttl.is_some();
-        let ran_out = |n: &usize| ages[*n].is_none_or(|age| age >= TTL);
+        let ran_out = |n: &usize| match held[*n] {
+            Held::Hot => false,
+            // What is never kept is cool, however young.
+            Held::InMirror(age) | Held::Unasked(age) => age >= TTL,
+            Held::Nowhere => true,
+        };
         let expected: Vec<usize> = (0..values.len())
             .filter(|n| warmable(n) && ran_out(n))
             .collect();
-        let (chosen, standing) = choose(&values, &ages, false);
-        assert_eq!(chosen, expected, "seed {seed}");
+        let Plan {
+            fetch,
+            restore,
+            standing,
+        } = choose(&values, &held, false);
+        assert_eq!(fetch, expected, "seed {seed}");
+        assert!(restore.iter().all(|n| !fetch.contains(n)));
         assert_eq!(standing.checked, values.len() as u64);
         assert_eq!(
             standing.fresh + standing.cool + standing.expired,
             standing.checked
         );
-        let (chosen, _) = choose(&values, &ages, true);
+        let plan = choose(&values, &held, true);
         assert_eq!(
-            chosen,
+            plan.fetch,
             (0..values.len()).filter(warmable).collect::<Vec<_>>()
         );
     }
@@ -60,8 +75,12 @@ fn b54_exactly_what_ran_out_and_may_be_warmed_is_fetched() {
 #[test]
 fn x9_a_row_that_is_fresh_itself_is_not_fetched_whatever_the_cache_says() {
     let values: Vec<Wanted> = (0..3).map(|id| wanted(id, Some(TTL), true)).collect();
-    let ages = [59, 60].map(|secs| Some(Duration::from_secs(secs)));
-    let (chosen, standing) = choose(&values, &[ages[0], ages[1], None], false);
-    assert_eq!(chosen, [1, 2]);
-    assert_eq!(standing.fresh, 1);
+    let [young, old] = [59, 60].map(Duration::from_secs);
+    let held = [Held::InMirror(young), Held::InMirror(old), Held::Nowhere];
+    let plan = choose(&values, &held, false);
+    assert_eq!((plan.fetch, plan.restore), (vec![1, 2], vec![0]));
+    assert_eq!(plan.standing.fresh, 1);
+    let cannot_ask = [Held::Unasked(young), Held::Unasked(old), Held::Nowhere];
+    let plan = choose(&values, &cannot_ask, false);
+    assert_eq!((plan.fetch, plan.restore), (vec![1, 2], vec![]));
 }
