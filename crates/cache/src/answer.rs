@@ -16,6 +16,7 @@ pub struct Loaded<V> {
     pub(crate) value: Option<V>,
     pub(crate) fetched_at: Timestamp,
     pub(crate) life: Option<Life>,
+    pub(crate) version: u64,
 }
 
 impl<V> Loaded<V> {
@@ -25,6 +26,7 @@ impl<V> Loaded<V> {
             value: Some(value),
             fetched_at,
             life: None,
+            version: 0,
         }
     }
 
@@ -34,7 +36,15 @@ impl<V> Loaded<V> {
             value: None,
             fetched_at,
             life: None,
+            version: 0,
         }
+    }
+
+    /// Says which version of the row this is, above 0 and growing with each write of it. The outbox then spares what
+    /// has the version that it tells of.
+    pub fn of_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
     }
 
     /// Overrides the family's TTL rule for this value.

@@ -13,6 +13,7 @@ use crate::family::{Family, FamilyInfo, Rules, Segment};
 use crate::flight::{Flights, Landing, Place};
 use crate::key::{Key, KeyParts, PhysicalKey};
 use crate::memory::Memory;
+use crate::outbox::Overtaken;
 use crate::remote::{Got, Patience, Remote};
 use crate::scope::Scope;
 use crate::stats::{Counters, count};
@@ -465,6 +466,21 @@ impl Cache {
 }
 
 impl Inner {
+    /// Drops this process's copy of a key that a write has overtaken, unless it says what was written; with a load
+    /// under way that began before, and brings nothing later.
+    pub fn overtake(&self, overtaken: &Overtaken) {
+        let text = format!("{}:{}", self.schema, overtaken.key);
+        let key = PhysicalKey::nameless(text);
+        if overtaken.version == 0 {
+            return self.forget(&key);
+        }
+        self.flights.overtake(&key, overtaken.version, || {
+            if let Some(near) = &self.near {
+                near.remove_unless(&key, |version| overtaken.spares(version));
+            }
+        });
+    }
+
     /// Drops this process's copy and flight of a key.
     pub fn forget(&self, key: &PhysicalKey) {
         self.flights.ground(key, || {

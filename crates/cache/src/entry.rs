@@ -9,9 +9,13 @@ use jiff::Timestamp;
 use crate::life::{Window, millis};
 use crate::value::{Cacheable, CodecError};
 
-/// Bytes in front of a stored value: mark, window, checksum.
-pub(crate) const HEADER_BYTES: usize = 36;
-const MARK: [u8; 3] = *b"mp1";
+/// Bytes in front of a stored value: mark, window, version, checksum.
+pub(crate) const HEADER_BYTES: usize = 44;
+/// Where the version begins; the store's script looks there too.
+const VERSION_AT: usize = 28;
+/// Where the checksum begins: it covers what stands before it.
+const SUM_AT: usize = HEADER_BYTES - 8;
+const MARK: [u8; 3] = *b"mp2";
 const FOUND: u8 = 1;
 const ABSENT: u8 = 0;
 
@@ -20,6 +24,8 @@ const ABSENT: u8 = 0;
 pub(crate) struct Entry<V> {
     pub value: Option<V>,
     pub window: Window,
+    /// The version of the row that it was made of; 0 when its loader does not say.
+    pub version: u64,
     /// What the calendar was ahead of the uptime when the entry came, in milliseconds. The window is
     /// compared on the uptime, where no calendar step reaches it.
     calendar_ahead: i64,
@@ -39,12 +45,19 @@ pub(crate) struct Moment {
 
 impl<V> Entry<V> {
     /// Holds `value` from `moment` on.
-    pub fn new(value: Option<V>, window: Window, bytes: usize, moment: Moment) -> Self {
+    pub fn new(
+        value: Option<V>,
+        window: Window,
+        version: u64,
+        bytes: usize,
+        moment: Moment,
+    ) -> Self {
         let calendar_ahead = moment.now.as_millisecond() - on_calendar(moment.uptime_floor, 0);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             value,
             window,
+            version,
             calendar_ahead,
             bytes,
             refreshing: AtomicBool::new(false),
@@ -105,7 +118,7 @@ pub(crate) enum WireError {
 }
 
 /// Writes an entry as it lies in a shared store.
-pub(crate) fn encode(payload: Option<&Bytes>, window: &Window) -> Bytes {
+pub(crate) fn encode(payload: Option<&Bytes>, window: &Window, version: u64) -> Bytes {
     let body = payload.map_or(&[][..], |bytes| &bytes[..]);
     let mut out = BytesMut::with_capacity(HEADER_BYTES + body.len());
     out.put_slice(&MARK);
@@ -113,6 +126,7 @@ pub(crate) fn encode(payload: Option<&Bytes>, window: &Window) -> Bytes {
     out.put_i64_le(window.fetched_at);
     out.put_i64_le(window.expires_at);
     out.put_i64_le(window.stale_until);
+    out.put_u64_le(version);
     let sum = checksum(&out, body);
     out.put_u64_le(sum);
     out.put_slice(body);
@@ -139,8 +153,8 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<Window> {
 /// Reads an entry from a shared store.
 pub(crate) fn decode<V: Cacheable>(bytes: Bytes, moment: Moment) -> Result<Entry<V>, WireError> {
     let window = peek(&bytes).ok_or(WireError::Header)?;
-    let sum = checksum(&bytes[..28], &bytes[HEADER_BYTES..]);
-    if bytes[28..HEADER_BYTES] != sum.to_le_bytes() {
+    let sum = checksum(&bytes[..SUM_AT], &bytes[HEADER_BYTES..]);
+    if bytes[SUM_AT..HEADER_BYTES] != sum.to_le_bytes() {
         return Err(WireError::Checksum);
     }
     let length = bytes.len() - HEADER_BYTES;
@@ -148,7 +162,10 @@ pub(crate) fn decode<V: Cacheable>(bytes: Bytes, moment: Moment) -> Result<Entry
         FOUND => Some(V::from_bytes(bytes.slice(HEADER_BYTES..)).map_err(WireError::Value)?),
         _ => None,
     };
-    Ok(Entry::new(value, window, length, moment))
+    let mut version = [0; 8];
+    version.copy_from_slice(&bytes[VERSION_AT..SUM_AT]);
+    let version = u64::from_le_bytes(version);
+    Ok(Entry::new(value, window, version, length, moment))
 }
 
 fn checksum(header: &[u8], body: &[u8]) -> u64 {

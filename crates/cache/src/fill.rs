@@ -119,7 +119,7 @@ impl<V: Cacheable> Drop for Run<V> {
         self.cache
             .inner
             .flights
-            .leave(&self.key.name, &self.flight, || {});
+            .leave(&self.key.name, &self.flight, 0, || {});
         self.flight.land(Landing {
             outcome: Err(LoadError::Stopped {
                 key: self.key.logical().into(),
@@ -323,7 +323,8 @@ impl<V: Cacheable> Run<V> {
             }
         };
         let bytes = payload.as_ref().map_or(0, Bytes::len);
-        let entry = Arc::new(Entry::new(loaded.value, window, bytes, moment));
+        let version = loaded.version;
+        let entry = Arc::new(Entry::new(loaded.value, window, version, bytes, moment));
         let keepable = fate.is_ok();
         let epoch = inner.flights.epoch(self.key.name.hash);
         // Sent before it is known whether the lease still holds: if it does, nobody had invalidated the
@@ -335,11 +336,11 @@ impl<V: Cacheable> Run<V> {
                 let name = self.key.name.text.clone();
                 let mut patience = self.seen.patience;
                 let written = if keepable {
-                    let stored = entry::encode(payload.as_ref(), &window);
+                    let stored = entry::encode(payload.as_ref(), &window, version);
                     let until = window.stale_until - moment.now.as_millisecond();
                     let life = Duration::from_millis(until.max(1) as u64);
                     remote
-                        .fill(&name, token, &stored, life, &mut patience)
+                        .fill(&name, token, &stored, version, life, &mut patience)
                         .await
                 } else {
                     // What is not kept must not leave its predecessor behind.
@@ -370,20 +371,22 @@ impl<V: Cacheable> Run<V> {
         };
         self.seen.stale = None;
         let alone = matches!(permit, Permit::Own);
-        let current = inner.flights.leave(&self.key.name, &self.flight, || {
-            let Some(near) = &inner.near else { return };
-            if alone && !keepable {
-                near.remove(&self.key.name.text, self.key.name.hash);
-            }
-            // In two tiers a copy is only kept if no push came in since the fill went out.
-            let unchanged = alone
-                || (confirmed
-                    && rules.info.near
-                    && inner.flights.epoch(self.key.name.hash) == epoch);
-            if keepable && unchanged {
-                near.insert(rules.info.size_class, &self.key.name, entry.clone());
-            }
-        });
+        let current = inner
+            .flights
+            .leave(&self.key.name, &self.flight, version, || {
+                let Some(near) = &inner.near else { return };
+                if alone && !keepable {
+                    near.remove(&self.key.name.text, self.key.name.hash);
+                }
+                // In two tiers a copy is only kept if no push came in since the fill went out.
+                let unchanged = alone
+                    || (confirmed
+                        && rules.info.near
+                        && inner.flights.epoch(self.key.name.hash) == epoch);
+                if keepable && unchanged {
+                    near.insert(rules.info.size_class, &self.key.name, entry.clone());
+                }
+            });
         if alone && keepable {
             if current {
                 rules.counters.stored(bytes);
@@ -391,7 +394,9 @@ impl<V: Cacheable> Run<V> {
                 rules.counters.reject(Reject::Invalidated);
             }
         }
-        let current_at = self.current_at(&permit, confirmed, sent);
+        // Who came after the outbox told of a later version must not be given this one.
+        let until = self.flight.overtaken_at(version).unwrap_or(u64::MAX);
+        let current_at = self.current_at(&permit, confirmed, sent).min(until);
         self.land(Ok((entry, Source::Loader)), current_at);
     }
 
@@ -456,7 +461,7 @@ impl<V: Cacheable> Run<V> {
             .stale
             .take()
             .filter(|entry| entry.is_kept(inner.clock.uptime()));
-        let current = inner.flights.leave(&self.key.name, &self.flight, || {});
+        let current = inner.flights.leave(&self.key.name, &self.flight, 0, || {});
         let current_at = self.current_at(&permit, confirmed, sent);
         match stale {
             // Whatever was invalidated meanwhile is gone, not stale.
@@ -481,7 +486,7 @@ impl<V: Cacheable> Run<V> {
         self.cache
             .inner
             .flights
-            .leave(&self.key.name, &self.flight, || {});
+            .leave(&self.key.name, &self.flight, 0, || {});
         let outcome = outcome.map(|(entry, source)| (entry as Arc<dyn Any + Send + Sync>, source));
         self.flight.land(Landing {
             outcome,

@@ -40,12 +40,28 @@ impl Landing {
 pub(crate) struct Flight {
     number: u64,
     landing: watch::Sender<Option<Landing>>,
+    /// The version that its value must have at least, and when that became known.
+    least: Mutex<Option<(u64, u64)>>,
 }
 
 impl Flight {
     /// Waits for this flight.
     pub fn subscribe(&self) -> watch::Receiver<Option<Landing>> {
         self.landing.subscribe()
+    }
+
+    fn least(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        self.least
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// When it became known that a value of `version` is overtaken; `None`: it is not.
+    pub fn overtaken_at(&self, version: u64) -> Option<u64> {
+        let least = *self.least();
+        least
+            .filter(|(least, _)| version < *least)
+            .map(|(_, at)| at)
     }
 
     /// Tells every waiter how it ended. The first word counts.
@@ -117,23 +133,46 @@ impl Flights {
         let flight = Arc::new(Flight {
             number: self.next(),
             landing: watch::Sender::new(None),
+            least: Mutex::new(None),
         });
         shard.insert(key.clone(), flight.clone());
         Place::Pilot(flight)
     }
 
-    /// Ends a flight; `keep` runs first, only if nobody invalidated the key, and nobody can while it
-    /// runs. Says whether it ran.
-    pub fn leave(&self, key: &PhysicalKey, flight: &Flight, keep: impl FnOnce()) -> bool {
+    /// Ends a flight whose value has `version`; `keep` runs first, only if nobody invalidated the key, and nobody can
+    /// while it runs. Says whether it ran.
+    pub fn leave(
+        &self,
+        key: &PhysicalKey,
+        flight: &Flight,
+        version: u64,
+        keep: impl FnOnce(),
+    ) -> bool {
         let mut shard = self.shard(key.hash);
-        let current = shard
+        let known = shard
             .get(key)
             .is_some_and(|known| known.number == flight.number);
+        let current = known && flight.overtaken_at(version).is_none();
         if current {
             keep();
+        }
+        if known {
             shard.remove(key);
         }
         current
+    }
+
+    /// The flight of `key` goes on, but a value older than `version` is then neither kept nor given to who comes from
+    /// now on. `drop_copy` runs in the same step.
+    pub fn overtake(&self, key: &PhysicalKey, version: u64, drop_copy: impl FnOnce()) {
+        let shard = self.shard(key.hash);
+        self.epochs[key.hash as usize % SHARDS].fetch_add(1, SeqCst);
+        if let Some(flight) = shard.get(key) {
+            let mut least = flight.least();
+            let known = least.map_or(0, |(version, _)| version);
+            *least = Some((version.max(known), self.next()));
+        }
+        drop_copy();
     }
 
     /// Forgets the flight of `key`: its answer reaches those who wait, and nobody else. `drop_copy`

@@ -71,7 +71,7 @@ pub use family::{
 pub use key::{KEY_BYTES_MAX, Key, KeyPart, KeyParts, PhysicalKey, split_physical};
 pub use life::{LIFE_MAX, Life, SKEW_MAX, Ttl};
 pub use memory::{ENTRY_OVERHEAD_BYTES, MEMORY_BYTES_MIN, MemoryOptions};
-pub use outbox::{BadPosition, Committed, Outbox, Position};
+pub use outbox::{BadPosition, Committed, Outbox, Overtaken, Position};
 pub use remote::{CACHE_WAIT_MAX, OptionsError, PENDING_MAX, PROBE_EVERY, RedisOptions};
 pub use route::{RouteEvidence, Routes, watch};
 pub use scope::{Everyone, Instance, PerInstance, PerTenant, PerUser, Scope, Tenant, User};

@@ -116,6 +116,21 @@ impl Memory {
         ))
     }
 
+    /// Forgets a key unless its entry's version is `spared`.
+    pub fn remove_unless(&self, key: &PhysicalKey, spared: impl Fn(u64) -> bool) {
+        let lookup = Lookup {
+            hash: key.hash,
+            text: &key.text,
+        };
+        for shelf in [&self.small, &self.bulk] {
+            if let Some(slot) = shelf.peek(&lookup)
+                && !spared(slot.entry.version())
+            {
+                shelf.remove(&lookup);
+            }
+        }
+    }
+
     pub fn clear(&self) {
         self.small.clear();
         self.bulk.clear();
@@ -164,11 +179,16 @@ struct Slot {
 /// An entry whose value type is not known.
 trait Held: Any {
     fn window(&self) -> Window;
+    fn version(&self) -> u64;
 }
 
 impl<V: 'static> Held for Entry<V> {
     fn window(&self) -> Window {
         self.window
+    }
+
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 

@@ -45,8 +45,25 @@ pub struct Committed {
     /// Whether no entry before it can still commit. One that is not settled is applied, and read again
     /// until it is.
     pub settled: bool,
-    /// What to forget, as [`Family::unversioned`](crate::Family::unversioned) names it.
-    pub keys: Vec<String>,
+    /// What to forget.
+    pub keys: Vec<Overtaken>,
+}
+
+/// A key whose value a committed write has overtaken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overtaken {
+    /// Its name, as [`Family::unversioned`](crate::Family::unversioned) says it.
+    pub key: String,
+    /// The version that was written: a value [of it](crate::Loaded::of_version), or of a later one, is spared. 0 spares
+    /// none.
+    pub version: u64,
+}
+
+impl Overtaken {
+    /// Whether a value of `version` says what was written.
+    pub(crate) fn spares(&self, version: u64) -> bool {
+        self.version > 0 && version >= self.version
+    }
 }
 
 /// Where committed invalidations can be read again, in order: `millpond.change` in the primary database.

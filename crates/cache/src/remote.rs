@@ -204,10 +204,12 @@ impl Remote {
         key: &str,
         token: &str,
         entry: &Bytes,
+        version: u64,
         life: Duration,
         patience: &mut Patience,
     ) -> Result<bool, Away> {
-        let work = |link: Arc<Link>| async move { link.fill(key, token, entry, life).await };
+        let work =
+            |link: Arc<Link>| async move { link.fill(key, token, entry, version, life).await };
         self.over(patience, None, work).await
     }
 

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::cache::Inner;
-use crate::key::PhysicalKey;
 use crate::outbox::{Committed, Outbox, Position};
 
 /// Invalidations read from the outbox at once.
@@ -81,10 +80,7 @@ impl Tail {
             for entry in page {
                 scanned = entry.position;
                 if state.ahead.is_news(&entry) {
-                    for name in &entry.keys {
-                        let text = format!("{}:{name}", inner.schema);
-                        inner.forget(&PhysicalKey::nameless(text));
-                    }
+                    entry.keys.iter().for_each(|key| inner.overtake(key));
                 }
                 if entry.settled {
                     state.cursor = Some(entry.position);

@@ -69,6 +69,8 @@ pub struct Touched {
     pub instance: String,
     /// The record's id.
     pub id: String,
+    /// The version that it wrote.
+    pub version: i64,
 }
 
 /// One change of a record.
@@ -142,7 +144,7 @@ impl Store {
     /// those that are visible already although an earlier one could still commit.
     pub async fn touched_after(&self, cursor: ChangeCursor, limit: i64) -> Result<Vec<Touched>> {
         let rows = sqlx::query(
-            "SELECT tx::text, seq, tx < pg_snapshot_xmin(pg_current_snapshot()), resource, instance, id \
+            "SELECT tx::text, seq, tx < pg_snapshot_xmin(pg_current_snapshot()), resource, instance, id, version \
              FROM millpond.change WHERE (tx, seq) > ($1::text::xid8, $2) \
              ORDER BY change.tx, change.seq LIMIT $3",
         )
@@ -158,6 +160,7 @@ impl Store {
             resource: row.get(3),
             instance: row.get(4),
             id: row.get(5),
+            version: row.get(6),
         });
         Ok(touched.collect())
     }

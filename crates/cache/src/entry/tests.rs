@@ -21,7 +21,7 @@ fn window() -> Window {
 
 #[test]
 fn an_entry_survives_the_store() {
-    let stored = encode(Some(&Bytes::from_static(b"{\"a\":1}")), &window());
+    let stored = encode(Some(&Bytes::from_static(b"{\"a\":1}")), &window(), 7);
     let entry = decode::<Body>(stored, moment()).unwrap();
     assert_eq!(entry.value, Some(Body::new(&b"{\"a\":1}"[..])));
     assert_eq!(entry.window, window());
@@ -39,16 +39,16 @@ fn an_entry_survives_the_store() {
 
 #[test]
 fn nothing_found_is_not_an_empty_value() {
-    let absent = decode::<Body>(encode(None, &window()), moment()).unwrap();
+    let absent = decode::<Body>(encode(None, &window(), 7), moment()).unwrap();
     assert_eq!(absent.value, None);
-    let empty = decode::<Body>(encode(Some(&Bytes::new()), &window()), moment()).unwrap();
+    let empty = decode::<Body>(encode(Some(&Bytes::new()), &window(), 7), moment()).unwrap();
     assert_eq!(empty.value, Some(Body::new(&b""[..])));
 }
 
 proptest! {
     #[test]
     fn a_flipped_bit_is_noticed(at in 0usize..HEADER_BYTES + 7, bit in 0u8..8) {
-        let mut stored = encode(Some(&Bytes::from_static(b"{\"a\":1}")), &window()).to_vec();
+        let mut stored = encode(Some(&Bytes::from_static(b"{\"a\":1}")), &window(), 7).to_vec();
         stored[at] ^= 1 << bit;
         prop_assert!(decode::<Body>(Bytes::from(stored), moment()).is_err());
     }

@@ -31,7 +31,7 @@ static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
             redis.call('DEL', KEYS[1])
             value = false
         end
-        if value and ARGV[3] ~= '' and string.sub(value, 1, 36) == ARGV[3] then
+        if value and ARGV[3] ~= '' and string.sub(value, 1, 44) == ARGV[3] then
             if ARGV[4] == 'delete' then redis.call('DEL', KEYS[1]) end
             value = false
         end
@@ -44,11 +44,19 @@ static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Writes the value if the lease is still the writer's.
+/// A lease is its holder's token, 16 digits, and after a `>` the version that its value must have at least.
+///
+/// Writes the value if the lease is still the writer's, and the value not overtaken.
 static FILL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+        local lease = redis.call('GET', KEYS[2])
+        if not lease or string.sub(lease, 1, 16) ~= ARGV[1] then return 0 end
+        local least = tonumber(string.sub(lease, 18))
+        if least and tonumber(ARGV[4]) < least then
+            redis.call('DEL', KEYS[1], KEYS[2])
+            return 0
+        end
         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
         redis.call('DEL', KEYS[2])
         return 1",
@@ -60,7 +68,8 @@ static FILL: LazyLock<Script> = LazyLock::new(|| {
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+        local lease = redis.call('GET', KEYS[2])
+        if not lease or string.sub(lease, 1, 16) ~= ARGV[1] then return 0 end
         if ARGV[2] == 'failed' then
             redis.call('SET', KEYS[2], '!', 'PX', ARGV[3])
         else
@@ -73,8 +82,34 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
 static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        local lease = redis.call('GET', KEYS[1])
+        if not lease or string.sub(lease, 1, 16) ~= ARGV[1] then return 0 end
         return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+    )
+});
+
+/// Removes a value older than a version. Whoever is filling it may have read that version already: the lease stays, and
+/// says what is asked of it. A failure that is shown there says nothing any more.
+static OVERTAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local version = tonumber(ARGV[1])
+        local head = redis.pcall('GETRANGE', KEYS[1], 0, 43)
+        if type(head) == 'string' and #head == 44
+            and struct.unpack('<I8', string.sub(head, 29, 36)) >= version then return 0 end
+        redis.call('DEL', KEYS[1])
+        local lease = redis.call('GET', KEYS[2])
+        if not lease then return 1 end
+        local left = redis.call('PTTL', KEYS[2])
+        if lease == '!' or left <= 0 then
+            redis.call('DEL', KEYS[2])
+            return 1
+        end
+        local least = tonumber(string.sub(lease, 18)) or 0
+        if least < version then
+            redis.call('SET', KEYS[2], string.sub(lease, 1, 16) .. '>' .. ARGV[1], 'PX', left)
+        end
+        return 1",
     )
 });
 
@@ -286,10 +321,15 @@ impl Link {
         key: &str,
         token: &str,
         entry: &[u8],
+        version: u64,
         life: Duration,
     ) -> Result<bool, RedisError> {
         let mut call = FILL.key(key);
-        call.key(lease_key(key)).arg(token).arg(entry).arg(px(life));
+        call.key(lease_key(key))
+            .arg(token)
+            .arg(entry)
+            .arg(px(life))
+            .arg(version);
         over!(self, connection => call.invoke_async(&mut connection).await)
     }
 
@@ -319,6 +359,30 @@ impl Link {
                 self.ask::<Value>(cmd("DEL").arg(key).arg(lease_key(key)))
                     .await
                     .map(drop)
+            }));
+            within(patience, all).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes keys whose values are older than a version; with version 0 whatever they are. Each key atomically.
+    pub async fn overtake(
+        &self,
+        keys: &[(String, u64)],
+        patience: Duration,
+    ) -> Result<(), RedisError> {
+        for batch in keys.chunks(DELETE_BATCH) {
+            let all = futures::future::try_join_all(batch.iter().map(|(key, version)| async move {
+                if *version == 0 {
+                    let mut delete = cmd("DEL");
+                    return self
+                        .ask::<Value>(delete.arg(key).arg(lease_key(key)))
+                        .await
+                        .map(drop);
+                }
+                let mut call = OVERTAKE.key(key);
+                call.key(lease_key(key)).arg(*version);
+                over!(self, connection => call.invoke_async::<Value>(&mut connection).await.map(drop))
             }));
             within(patience, all).await?;
         }

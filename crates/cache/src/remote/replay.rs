@@ -144,17 +144,17 @@ impl Remote {
             }
             let settled = page.iter().rev().find(|entry| entry.settled);
             let settled = settled.map(|entry| entry.position);
-            let keys: Vec<String> = {
+            let keys: Vec<(String, u64)> = {
                 let ahead = &mut self.shared().ahead;
                 let news = page.into_iter().filter(|entry| ahead.is_news(entry));
-                let names = news.flat_map(|entry| entry.keys);
-                names
-                    .map(|name| format!("{}:{name}", self.schema))
+                let overtaken = news.flat_map(|entry| entry.keys);
+                overtaken
+                    .map(|one| (format!("{}:{}", self.schema, one.key), one.version))
                     .collect()
             };
-            link.delete(&keys, self.options.wait_max).await?;
+            link.overtake(&keys, self.options.wait_max).await?;
             if let Some(forget) = &self.tracking {
-                keys.iter().for_each(|key| forget(Some(key)));
+                keys.iter().for_each(|(key, _)| forget(Some(key)));
             }
             self.replayed.fetch_add(keys.len() as u64, Relaxed);
             if let Some(to) = settled {

@@ -17,6 +17,7 @@ mod logs;
 mod model;
 mod netbox;
 mod outage;
+mod overtaken;
 mod replay;
 mod server;
 mod two_processes;

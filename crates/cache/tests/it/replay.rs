@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache::{Cache, CacheBuilder, Committed, Instance, Invalidated, Key, Outbox, Position};
+use cache::{
+    Cache, CacheBuilder, Committed, Instance, Invalidated, Key, Outbox, Overtaken, Position,
+};
 use jiff::Timestamp;
 
 use crate::kit::{self, Families, Note, Source, text, until};
@@ -13,24 +15,34 @@ use crate::server::{POLL, Server};
 
 /// The primary database's list of committed invalidations.
 #[derive(Clone, Default)]
-struct Database {
+pub struct Database {
     committed: Arc<Mutex<Vec<Committed>>>,
 }
 
 impl Database {
     fn commit(&self, keys: &[&Key<Note>]) {
+        self.commit_version(keys, 0);
+    }
+
+    /// Commits writes of this version.
+    pub fn commit_version(&self, keys: &[&Key<Note>], version: u64) {
         let mut committed = self.committed.lock().unwrap();
         let position = Position {
             tx: committed.len() as u64 + 1,
             seq: 7,
         };
-        let keys = keys.iter().map(|key| key.name().unversioned().to_owned());
+        let keys = keys.iter().map(|key| overtaken(key, version));
         committed.push(Committed {
             position,
             settled: true,
             keys: keys.collect(),
         });
     }
+}
+
+fn overtaken(key: &Key<Note>, version: u64) -> Overtaken {
+    let key = key.name().unversioned().to_owned();
+    Overtaken { key, version }
 }
 
 #[async_trait]
@@ -226,7 +238,7 @@ async fn an_invalidation_goes_on_when_its_caller_gives_up() {
 
 /// Commits an invalidation that something earlier may still overtake.
 fn commit_unsettled(database: &Database, tx: u64, key: &Key<Note>) {
-    let keys = vec![key.name().unversioned().to_owned()];
+    let keys = vec![overtaken(key, 0)];
     let position = Position { tx, seq: 1 };
     let settled = false;
     database.committed.lock().unwrap().push(Committed {

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use async_trait::async_trait;
-use cache::{Committed, Outbox, Position};
+use cache::{Committed, Outbox, Overtaken, Position};
 use store::{ResourceName, Store, changes::ChangeCursor};
 
 use super::HotFamilies;
@@ -43,10 +43,12 @@ impl Outbox for ChangeOutbox {
                 self.families
                     .unversioned(&resource, &change.instance, &change.id)
             });
+            let version = u64::try_from(change.version).unwrap_or_default();
+            let overtaken = key.map(|key| Overtaken { key, version });
             committed.push(Committed {
                 position,
                 settled: change.settled,
-                keys: key.into_iter().collect(),
+                keys: overtaken.into_iter().collect(),
             });
         }
         Ok(committed)

@@ -182,11 +182,13 @@ pub(crate) fn loaded(
         origin,
         stale: answer.stale,
     };
-    match life {
+    let version = u64::try_from(hot.record.version).unwrap_or_default();
+    let found = match life {
         Some(_) if is_stale => Loaded::found(hot, began).with_life(Life::For(STALE_LIFE)),
         Some(ttl) => Loaded::found(hot, as_of).with_life(ttl.map_or(Life::Never, Life::For)),
         None => Loaded::found(hot, began),
-    }
+    };
+    found.of_version(version)
 }
 
 /// Where an answer of the cache comes from.

@@ -228,11 +228,13 @@ impl Mirror {
                 let began = Timestamp::now();
                 let (row, origin, stale) =
                     mirror.load_row(account, &kind, &parent, &key, wish).await?;
-                let as_of = row.as_ref().map_or(began, |row| row.as_of);
+                let (as_of, version) = row.as_ref().map_or((began, 0), |row| {
+                    (row.as_of, u64::try_from(row.version).unwrap_or_default())
+                });
                 let live = row.filter(|row| row.deleted_at.is_none());
                 Ok(match live {
                     Some(row) => loaded(answer(row, None, origin, stale), Some(wish.ttl), began),
-                    None => Loaded::absent(as_of),
+                    None => Loaded::absent(as_of).of_version(version),
                 })
             };
             load.boxed()
