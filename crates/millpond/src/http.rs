@@ -100,8 +100,8 @@ impl App {
         tokio::spawn(async move { hears.hear(until).await });
         let (books, until) = (access.clone(), stop.clone());
         tokio::spawn(async move { books.keep_books(until).await });
-        let (hot, until) = (mirror.hot().clone(), stop.clone());
-        tokio::spawn(async move { hot.follow(until).await });
+        let (followed, until) = (mirror.clone(), stop.clone());
+        tokio::spawn(async move { followed.follow(until).await });
         Ok(Self {
             inner: Arc::new(Inner {
                 own,

@@ -7,6 +7,7 @@
 mod families;
 mod generation;
 mod outbox;
+mod reads;
 mod record;
 mod search;
 
@@ -23,6 +24,7 @@ pub use self::{
 };
 pub(crate) use self::{
     families::{STALE_LIFE, hot_table},
+    reads::{Reads, runs_out},
     record::{loaded, told},
 };
 use crate::listing::chain;

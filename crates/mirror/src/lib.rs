@@ -9,6 +9,7 @@ mod chore;
 mod connections;
 mod details;
 mod direct;
+mod due;
 mod error;
 mod gate;
 pub mod hot;
@@ -40,12 +41,13 @@ use upstream::{CallLog, Class, Connector};
 use crate::{
     account::Account,
     details::Drainer,
-    hot::Hot,
+    hot::{Hot, Reads},
     reading::{Calling, Flights},
     worker::Worker,
 };
 pub use crate::{
     chore::ChoreSettings,
+    due::RECENT as DUE_RECENT,
     error::{MirrorError, Result},
     gate::SharedGate,
     payload::{Detail, PayloadAnswer, PayloadWrite, Refreshed, Written},
@@ -74,6 +76,8 @@ struct Inner {
     /// Keeps the connections as the database says, as long as the mirror lives.
     _watches: JoinSet<()>,
     hot: Hot,
+    /// Hot values that were read here, as long as the workers have not heard of it.
+    reads: Reads,
 }
 
 /// What is known of a resource without asking the database.
@@ -143,6 +147,7 @@ impl Mirror {
                 flights: Flights::default(),
                 _watches: watches,
                 hot,
+                reads: Reads::default(),
             }),
         })
     }
@@ -420,6 +425,10 @@ impl Mirror {
         repaired.dedup();
         sync::drain(self, &repaired, CancellationToken::new()).await?;
         Ok(report)
+    }
+
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.inner.reads
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -13,6 +13,7 @@ use crate::{
     Mirror,
     account::Account,
     details::Drainer,
+    due::keep_hot,
     listing::chain,
     progress::Listener,
     turn::{LEASE, TurnOf},
@@ -68,6 +69,10 @@ impl Worker {
             tasks.spawn(Arc::clone(&worker).jobs(Arc::clone(account), &QUICK));
             for _ in 0..LONG_AT_ONCE {
                 tasks.spawn(Arc::clone(&worker).jobs(Arc::clone(account), &LONG));
+            }
+            if worker.chores {
+                let (mirror, stop) = (worker.mirror.clone(), worker.stop.clone());
+                tasks.spawn(keep_hot(mirror, Arc::clone(account), stop));
             }
             tasks.spawn(Arc::clone(&worker).build_indexes(Arc::clone(account)));
         }

@@ -141,12 +141,16 @@ impl Store {
     }
 
     /// Up to `limit` changes after `cursor` in the feed's order: those of [`Store::changes_after`], and then
-    /// those that are visible already although an earlier one could still commit.
+    /// those that are visible already although an earlier one could still commit. Among them rows that a write to
+    /// upstream has overtaken, whose change is still to come: their version is 0.
     pub async fn touched_after(&self, cursor: ChangeCursor, limit: i64) -> Result<Vec<Touched>> {
         let rows = sqlx::query(
-            "SELECT tx::text, seq, tx < pg_snapshot_xmin(pg_current_snapshot()), resource, instance, id, version \
-             FROM millpond.change WHERE (tx, seq) > ($1::text::xid8, $2) \
-             ORDER BY change.tx, change.seq LIMIT $3",
+            "SELECT tx::text, seq, tx < pg_snapshot_xmin(pg_current_snapshot()), resource, instance, id, version FROM ( \
+               (SELECT tx, seq, resource, instance, id, version FROM millpond.change \
+                WHERE (tx, seq) > ($1::text::xid8, $2) ORDER BY tx, seq LIMIT $3) \
+               UNION ALL (SELECT tx, seq, resource, instance, id, 0 FROM millpond.overtaken \
+                WHERE (tx, seq) > ($1::text::xid8, $2) ORDER BY tx, seq LIMIT $3)) AS both_feeds \
+             ORDER BY both_feeds.tx, both_feeds.seq LIMIT $3",
         )
         .bind(cursor.tx.to_string())
         .bind(cursor.seq)
@@ -185,6 +189,11 @@ impl Store {
             .execute(self.pool())
             .await
             .to("forget old changes")?;
+        sqlx::query("DELETE FROM millpond.overtaken WHERE at < $1")
+            .bind(before.to_sqlx())
+            .execute(self.pool())
+            .await
+            .to("forget old overtaken rows")?;
         let versions = sqlx::query("DELETE FROM millpond.record_version WHERE ended_at < $1")
             .bind(before.to_sqlx())
             .execute(self.pool())

@@ -8,6 +8,7 @@ pub mod changes;
 mod error;
 pub mod events;
 pub mod gone;
+pub mod hot_reads;
 pub mod instances;
 pub mod jobs;
 pub mod keys;

@@ -10,7 +10,7 @@ use crate::{
 
 impl Store {
     /// Marks what the mirror has of some records as outdated: every answer that was asked for up to `until`. Rows need
-    /// not be there yet. A later mark replaces an earlier one, also by an earlier moment.
+    /// not be there yet. Processes with hot values of them hear of it in [`Store::touched_after`]. A later mark replaces an earlier one, also by an earlier moment.
     ///
     /// # Errors
     ///
@@ -27,9 +27,10 @@ impl Store {
             .unzip();
         // One order for all writers.
         sqlx::query(
-            "INSERT INTO millpond.record_fetch AS f (resource, instance, id, asked_at, fetched_at, outdated_at) \
-             SELECT DISTINCT resource, $1, id, 'epoch'::timestamptz, 'epoch'::timestamptz, $4 \
-             FROM unnest($2::text[], $3::text[]) AS i (resource, id) ORDER BY resource, id \
+            "WITH rows AS (SELECT DISTINCT resource, id FROM unnest($2::text[], $3::text[]) AS i (resource, id)), \
+             told AS (INSERT INTO millpond.overtaken (resource, instance, id) SELECT resource, $1, id FROM rows) \
+             INSERT INTO millpond.record_fetch AS f (resource, instance, id, asked_at, fetched_at, outdated_at) \
+             SELECT resource, $1, id, 'epoch'::timestamptz, 'epoch'::timestamptz, $4 FROM rows ORDER BY resource, id \
              ON CONFLICT (resource, instance, id) DO UPDATE SET outdated_at = excluded.outdated_at",
         )
         .bind(instance)

@@ -1,6 +1,9 @@
 //! One record through the cache: the row if it is fresh enough, and upstream first if it is not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cache::{Life, Loaded, Source};
 use futures::{FutureExt, future::BoxFuture};
@@ -57,7 +60,7 @@ impl Mirror {
         id: &str,
         ask: ReadAsk,
     ) -> Result<Option<ReadAnswer>> {
-        let (_, kind) = self.find_kind(resource, instance)?;
+        let (account, kind) = self.find_kind(resource, instance)?;
         let id = kind.id(id);
         let hot = self.hot();
         let Some(key) = hot.key(resource, instance, &id) else {
@@ -77,7 +80,22 @@ impl Mirror {
             // What was kept, or was being loaded for somebody who asked for less, is too old for this reader.
             answer = hot.cache.refresh(&key, loader()).await?;
         }
-        Ok(answer.value().map(|hot| told(&answer, hot)))
+        let Some(value) = answer.value() else {
+            return Ok(None);
+        };
+        if let Some(table) = hot_table(&kind.resource)
+            && value.stale.is_none()
+            && self
+                .reads()
+                .is_news(resource, instance, &id, Instant::now())
+        {
+            let of = &kind.resource.name;
+            let ttl = account.lifetime(table, of, &value.record, began).await?;
+            if let Some(ttl) = ttl {
+                self.reads().note(&value.record, &id, ttl);
+            }
+        }
+        Ok(Some(told(&answer, value)))
     }
 
     /// Reads a record as jobs do: a call first, if one is needed, and then the hot value is replaced. Whoever reads it

@@ -1,7 +1,11 @@
 //! Reading a record together with its payloads: each as fresh as the connector's rules want it, out of the cache where
 //! it is, and at the cost of its own calls where it is not.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cache::{Loaded, Source};
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
@@ -178,7 +182,17 @@ impl Mirror {
             // It is shared with a record that asks for less.
             found = hot.cache().refresh(&hot_key, loader()).await?;
         }
-        Ok(found.value().map(|hot| told(&found, hot)))
+        let Some(value) = found.value() else {
+            return Ok(None);
+        };
+        if let Some(ttl) = wish.ttl.filter(|_| value.stale.is_none())
+            && self
+                .reads()
+                .is_news(&kind.name, instance, &value.record.id, Instant::now())
+        {
+            self.reads().note(&value.record, &parent.id, ttl);
+        }
+        Ok(Some(told(&found, value)))
     }
 
     /// Reads a payload as jobs do: calls first, if they are needed, and then the hot value is replaced. Whoever reads
@@ -209,6 +223,24 @@ impl Mirror {
             }
         }
         Ok(live.map(|row| answer(row, None, origin, stale)))
+    }
+
+    /// Fetches a payload that is due: its row is older than that, and stays hot for so long.
+    pub(crate) async fn payload_due(
+        &self,
+        account: &Account,
+        kind: &Arc<PayloadKind>,
+        parent: &Arc<RecordRow>,
+        key: &PayloadKey,
+        (ttl, age_max): (Duration, Duration),
+    ) -> Result<Option<ReadAnswer>> {
+        let wish = Wish {
+            ttl: Some(ttl),
+            age_max,
+            force: false,
+            calling: Calling::of(Class::Due),
+        };
+        self.fetch_kept(account, kind, parent, key, wish).await
     }
 
     /// The loader of a payload's hot value. Owns all that it needs: it goes on when its reader gives up.

@@ -7,24 +7,32 @@ use std::{
     time::Duration,
 };
 
+use cache::{CacheBuilder, MemoryOptions, RedisOptions};
 use jiff::{SignedDuration, Timestamp};
 use mirror::{
-    ChoreSettings, ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, batch::Pace,
+    ChoreSettings, ConnectionSettings, InstanceSettings, Mirror, ResourceFilter,
+    batch::Pace,
+    hot::{Hot, HotFamilies, HotSettings},
 };
 use simulators::connectwise::{Call, ConnectWise, Options, Size};
 use store::{instances::CallLimit, testing::TestDatabase};
 use tokio_util::sync::CancellationToken;
 use upstream::Connector;
 
-use crate::house::{open, sync_of};
+use crate::house::{SayingSecrets, open, sync_of};
 
 pub fn connector() -> Arc<Connector> {
+    connector_with(|text| text)
+}
+
+/// The connector, with its text changed.
+pub fn connector_with(change: impl FnOnce(String) -> String) -> Arc<Connector> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../connectors/connectwise.toml"
     );
     let text = std::fs::read_to_string(path).unwrap();
-    let parsed = Connector::parse("connectwise.toml", &text);
+    let parsed = Connector::parse("connectwise.toml", &change(text));
     Arc::new(parsed.unwrap_or_else(|problems| panic!("{problems}")))
 }
 
@@ -33,6 +41,7 @@ pub struct Desk {
     _database: TestDatabase,
     pub sim: ConnectWise,
     pub mirror: Mirror,
+    pub settings: InstanceSettings,
 }
 
 /// A desk with so many deals and items.
@@ -113,16 +122,37 @@ impl Desk {
             chores: ChoreSettings::default(),
         };
         change(&mut settings);
-        let mirror = open(database.store(), vec![settings]).await;
+        let mirror = open(database.store(), vec![settings.clone()]).await;
         let desk = Self {
             _database: database,
             sim,
             mirror,
+            settings,
         };
         let report = sync_of(&desk.mirror, None, None).await;
         assert!(report.complete, "{report:?}");
         desk.sim.wiretap().clear();
         desk
+    }
+
+    /// Opens the mirror once more, as another process would: with the Redis of this URL in front of it, or with a memory
+    /// of its own. It hears of changes when its cache catches up.
+    pub async fn process(&self, redis: Option<&str>) -> Mirror {
+        let mut builder = CacheBuilder::new("1");
+        let connectors = [Arc::clone(&self.settings.connector)];
+        let families =
+            HotFamilies::register(&mut builder, &connectors, HotSettings::default()).unwrap();
+        let builder = builder.outbox(Arc::new(families.outbox(self.mirror.store().clone())));
+        let cache = match redis {
+            Some(url) => builder.redis(RedisOptions::single(url).unwrap()).await,
+            None => builder.memory(MemoryOptions::default()),
+        };
+        cache.catch_up().await.unwrap();
+        let (store, settings) = (self.mirror.store().clone(), vec![self.settings.clone()]);
+        let hot = Hot::new(cache, families);
+        Mirror::open_hot(store, settings, Arc::new(SayingSecrets), None, hot)
+            .await
+            .unwrap()
     }
 
     /// Calls received, in the order of their arrival.

@@ -9,14 +9,18 @@ mod asking;
 mod budget;
 mod convergence;
 mod desk;
+mod due;
 mod hot;
 mod house;
+mod kept;
 mod listings;
 mod logging;
 mod outage;
 mod pace;
 mod passes;
 mod payloads;
+#[path = "../../../millpond/tests/it/redis.rs"]
+mod redis;
 mod shelf;
 mod sweeping;
 mod syncing;

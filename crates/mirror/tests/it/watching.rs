@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use mirror::ChoreSettings;
+use mirror::{ChoreSettings, Mirror};
 use simulators::connectwise::Options;
 use store::runs::Run;
 
 use crate::desk::{Desk, hasty, never, size};
 
 pub async fn look(desk: &Desk) -> Run {
-    desk.mirror
+    look_with(&desk.mirror).await
+}
+
+/// A look by another process.
+pub async fn look_with(mirror: &Mirror) -> Run {
+    mirror
         .look("adjustments", "psa", "tester", &never())
         .await
         .unwrap()
