@@ -58,15 +58,15 @@ async fn what_says_the_written_version_is_spared_and_what_is_older_is_not() {
     }
 }
 
-/// A load under way, and what lets it end with a version.
-fn begin(
-    cache: &Cache,
-    key: &Key<Note>,
-) -> (
-    oneshot::Sender<u64>,
-    oneshot::Receiver<()>,
-    tokio::task::JoinHandle<Result<cache::Answer<Note>, LoadError>>,
-) {
+/// A load under way.
+struct Loading {
+    /// Lets it end with a version.
+    end: oneshot::Sender<u64>,
+    has_begun: oneshot::Receiver<()>,
+    reader: tokio::task::JoinHandle<Result<cache::Answer<Note>, LoadError>>,
+}
+
+fn begin(cache: &Cache, key: &Key<Note>) -> Loading {
     let (end, ended) = oneshot::channel();
     let (begun, has_begun) = oneshot::channel();
     let (cache, key) = (cache.clone(), key.clone());
@@ -75,7 +75,11 @@ fn begin(
         Ok::<_, std::io::Error>(note(ended.await.unwrap()))
     };
     let reader = tokio::spawn(async move { cache.get_or_load(&key, load).await });
-    (end, has_begun, reader)
+    Loading {
+        end,
+        has_begun,
+        reader,
+    }
 }
 
 #[tokio::test]
@@ -86,7 +90,11 @@ async fn a_load_that_brings_the_written_version_is_kept_and_one_that_brings_an_o
             let database = Database::default();
             let (cache, families) = process(server, &database).await;
             let key = cache.key(&families.notes, Instance("au"), &(10 + brings));
-            let (end, has_begun, reader) = begin(&cache, &key);
+            let Loading {
+                end,
+                has_begun,
+                reader,
+            } = begin(&cache, &key);
             has_begun.await.unwrap();
             database.commit_version(&[&key], 5);
             cache.catch_up().await.unwrap();

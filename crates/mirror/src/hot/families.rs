@@ -199,3 +199,6 @@ impl fmt::Debug for HotFamilies {
         f.debug_set().entries(self.records.keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

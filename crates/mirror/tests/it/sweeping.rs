@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use mirror::{ChoreSettings, SweepReport};
 use serde_json::json;
-use simulators::connectwise::{Call, ConnectWise, FaultPlan};
+use simulators::connectwise::{Call, ConnectWise, FaultPlan, FaultRates, Latency, Options};
 use store::events::EventFilter;
 
 use crate::desk::{Desk, hasty, never, size};
@@ -364,4 +364,40 @@ async fn b79_the_inventory_sweep_mends_rows_that_the_mirror_believes_in() {
         let on_hand = desk.sim.truth().on_hand(id.parse().unwrap());
         assert_eq!(body["on_hand"].as_f64(), Some(on_hand as f64), "item {id}");
     }
+}
+
+#[tokio::test]
+async fn b8_b9_a_bad_cycle_is_survived_and_the_next_fills_its_gaps_at_no_more_than_six_calls_at_once()
+ {
+    let options = Options {
+        latency: Latency::Fixed(Duration::from_millis(20)),
+        ..size(12, 2)
+    };
+    let desk = Desk::new(options, hasty(), mostly_cool(0)).await;
+    // A call is three attempts: with two thirds of them cut, three of ten calls fail.
+    desk.sim.faults().set(FaultPlan {
+        rates: Some(FaultRates {
+            seed: 9,
+            preset: 0.67,
+            ..FaultRates::default()
+        }),
+        ..FaultPlan::default()
+    });
+    let bad = sweep(&desk.mirror, "opportunities").await;
+    assert_eq!(bad.state, "partial", "{bad:?}");
+    assert!(bad.failed > 0 && bad.done > 0, "{bad:?}");
+    assert_eq!(bad.done + bad.failed, bad.values.expired);
+    desk.sim.faults().set(FaultPlan::default());
+    desk.sim.wiretap().clear();
+    let healthy = sweep(&desk.mirror, "opportunities").await;
+    assert_eq!(
+        (healthy.state, healthy.done),
+        ("done", bad.failed),
+        "only the gaps"
+    );
+    let most = desk.sim.wiretap().max_in_flight();
+    assert!(most <= 6, "{most} calls at once");
+    assert!(bad.failed < 6 || most > 1, "they did not run side by side");
+    let last = sweep(&desk.mirror, "opportunities").await;
+    assert_eq!(last.values.expired, 0, "{last:?}");
 }

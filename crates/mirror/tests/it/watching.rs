@@ -154,3 +154,28 @@ async fn a_listing_without_lines_says_so() {
             .is_some_and(|why| why.contains("no record of connectwise.adjustment has lines"))
     );
 }
+
+/// A day in looks ten minutes apart, with as little movement as there mostly is.
+#[tokio::test]
+async fn b72_a_day_of_small_movements_asks_for_what_moved_and_never_for_the_catalog() {
+    let desk = desk(50, Duration::ZERO).await;
+    look(&desk).await;
+    let mut moved_in_all = 0;
+    for n in 0..144 {
+        let moved = desk.sim.adjust_stock(n % 4);
+        desk.sim.wiretap().clear();
+        let run = look(&desk).await;
+        assert_eq!(run.state, "done", "{run:?}");
+        let mut expected = moved;
+        expected.sort_unstable();
+        expected.dedup();
+        moved_in_all += expected.len();
+        assert_eq!(fetched(&desk), expected, "look {n}");
+        let calls = desk.calls();
+        assert_eq!(calls.len(), 1 + 2 * expected.len(), "look {n}");
+        let is_wide =
+            |path: &str| path == "procurement/catalog" || path == "procurement/catalog/count";
+        assert!(calls.iter().all(|call| !is_wide(&call.path)), "look {n}");
+    }
+    assert!(moved_in_all > 144, "{moved_in_all}");
+}
