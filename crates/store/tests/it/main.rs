@@ -2,6 +2,7 @@
 
 mod budget;
 mod events;
+mod hot_reads;
 mod private;
 mod reader;
 mod records;
