@@ -74,6 +74,13 @@ bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 	$(TARGET_DIR)/release/examples/calls_bench --dir $(TARGET_DIR)/bench-calls \
 	    --python $(TARGET_DIR)/bench-calls/venv/bin/python $(BENCH_ARGS)
 
+.PHONY: screenshots
+screenshots: ## look at every page of the console, at two widths, in target/screenshots
+	@scripts/setup test
+	mkdir -p $(TARGET_DIR)/screenshots
+	MILLPOND_SCREENSHOTS=$(abspath $(TARGET_DIR))/screenshots cargo test --locked -p millpond --test it \
+	    console:: -- --ignored --test-threads 1
+
 .PHONY: bench-freshness
 bench-freshness: ## spend 60 calls a minute by several policies, and count the stale reads
 	@scripts/setup build

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use crate::answer::{Answer, LoadError, Loaded, Read, Source};
 use crate::clock::Clock;
@@ -184,6 +185,17 @@ impl Cache {
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
+        let boxed: BoxFuture<'_, _> = Box::pin(self.load_anew(key, loader));
+        boxed.await
+    }
+
+    async fn load_anew<V, F, L, E>(&self, key: &Key<V>, loader: F) -> Result<Answer<V>, LoadError>
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
         let inner = &self.inner;
         let began = inner.flights.next();
         let mut loader = Some(loader);
@@ -274,7 +286,26 @@ impl Cache {
     }
 
     /// What [`Cache::read`] does when this process has no fresh copy.
-    async fn read_further<V, F, L, E>(
+    ///
+    /// Boxed: a hit in this process does not pay for it, and whoever awaits a read need not prove that all that is in
+    /// here is `Send`, which takes the compiler minutes where reads are nested.
+    fn read_further<'a, V, F, L, E>(
+        &'a self,
+        key: &'a Key<V>,
+        read: Read<'a>,
+        stale: Option<Arc<Entry<V>>>,
+        loader: F,
+    ) -> BoxFuture<'a, Result<Answer<V>, LoadError>>
+    where
+        V: Cacheable,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        Box::pin(self.read_elsewhere(key, read, stale, loader))
+    }
+
+    async fn read_elsewhere<V, F, L, E>(
         &self,
         key: &Key<V>,
         read: Read<'_>,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use cache::{Cache, LoadError, Loaded};
+use futures::future::BoxFuture;
 use store::{
     Store, StoreError,
     access::Told,
@@ -75,6 +76,11 @@ impl Caller {
     /// Whom the credential stands for.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Whether it may do what admins may.
+    pub fn is_admin(&self) -> bool {
+        self.principal.role >= store::keys::Role::Admin
     }
 
     /// Its tenant, with limits and quota window; `None`: an operator.
@@ -176,7 +182,15 @@ impl Access {
     /// # Errors
     ///
     /// The database is away.
-    pub async fn caller(&self, credential: &[u8]) -> Result<Option<Caller>, AccessError> {
+    // Boxed: whoever awaits it would else prove again and again that all that is in it is `Send`.
+    pub fn caller<'a>(
+        &'a self,
+        credential: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Caller>, AccessError>> {
+        Box::pin(self.resolve(credential))
+    }
+
+    async fn resolve(&self, credential: &[u8]) -> Result<Option<Caller>, AccessError> {
         if self.inner.configured.admits(credential) {
             return Ok(Some(Caller::operator()));
         }

@@ -40,6 +40,7 @@ use crate::{
     hot::OwnFamilies,
 };
 
+pub use self::guard::{KnownBy, known_by};
 pub use self::router::{ROUTES, api, router};
 use self::{error::ApiError, guard::ApiKeys};
 
@@ -121,6 +122,15 @@ impl App {
 
     fn mirror(&self) -> &Mirror {
         &self.inner.mirror
+    }
+
+    /// What sessions of the console are sealed with, the same for all processes on one database.
+    ///
+    /// # Errors
+    ///
+    /// The database's own.
+    pub async fn console_secret(&self) -> anyhow::Result<String> {
+        Ok(self.store().console_secret().await?)
     }
 
     /// Whom a credential stands for; `None`: nobody.

@@ -4,7 +4,6 @@
 //! none costs an upstream call unless the agent says how many it may spend.
 
 mod answer;
-mod door;
 mod tools;
 
 use std::{future::Future, sync::Arc};
@@ -26,8 +25,7 @@ use rmcp::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::door::Door;
-use crate::access::Caller;
+use crate::{access::Caller, door::Door};
 
 const INSTRUCTIONS: &str = "\
 Millpond holds a live copy of business SaaS (orders, stock, customers, tickets) in PostgreSQL. \

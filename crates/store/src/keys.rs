@@ -26,6 +26,8 @@ const ID_CHARS: usize = 10;
 /// 62^43 is a little over 2^256.
 const SECRET_CHARS: usize = 43;
 const PEPPER: &str = "key_pepper";
+/// What sessions of the console are sealed with.
+const CONSOLE: &str = "console_session";
 
 /// What a principal may do. Each may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -447,18 +449,40 @@ impl Store {
         }))
     }
 
-    async fn make_hasher(&self) -> Result<KeyHasher> {
+    /// What sessions of the console are sealed with; made when first asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn console_secret(&self) -> Result<String> {
+        let kept: Option<String> =
+            sqlx::query_scalar("SELECT value FROM millpond.secret WHERE name = $1")
+                .bind(CONSOLE)
+                .fetch_optional(self.pool())
+                .await
+                .to("read what sessions are sealed with")?;
+        match kept {
+            Some(secret) => Ok(secret),
+            None => self.keep_secret(CONSOLE).await,
+        }
+    }
+
+    /// A secret of this name: the one that is kept, else a new one.
+    async fn keep_secret(&self, name: &str) -> Result<String> {
         let fresh = Alphanumeric.sample_string(&mut rand::rng(), SECRET_CHARS);
-        let pepper: String = sqlx::query_scalar(
+        sqlx::query_scalar(
             "INSERT INTO millpond.secret (name, value) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET value = secret.value RETURNING value",
         )
-        .bind(PEPPER)
+        .bind(name)
         .bind(fresh)
         .fetch_one(self.pool())
         .await
-        .to("keep what keys are hashed with")?;
-        Ok(KeyHasher::new(&pepper))
+        .to("keep a secret")
+    }
+
+    async fn make_hasher(&self) -> Result<KeyHasher> {
+        Ok(KeyHasher::new(&self.keep_secret(PEPPER).await?))
     }
 }
 

@@ -84,6 +84,11 @@ impl ApiError {
         .hint("send `Authorization: Bearer KEY` or `X-Api-Key: KEY`")
     }
 
+    /// Whether a key that counts would help.
+    pub fn is_unauthorized(&self) -> bool {
+        self.0.status == StatusCode::UNAUTHORIZED
+    }
+
     /// The caller may not do that, whatever key it shows.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)

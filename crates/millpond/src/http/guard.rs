@@ -128,6 +128,32 @@ pub async fn know(State(app): State<App>, mut request: Request, next: Next) -> R
     }
 }
 
+/// What is known of somebody who brings a credential, or none.
+pub enum KnownBy {
+    /// This caller.
+    Caller(Caller),
+    /// Nobody: a key is asked for.
+    Nobody,
+    /// There is no telling; the words say why.
+    Refused(String),
+}
+
+/// Who stands behind a credential; without one, behind the request's own headers.
+pub async fn known_by(app: &App, credential: Option<&str>, headers: &HeaderMap) -> KnownBy {
+    if let Some(credential) = credential.filter(|credential| !credential.is_empty()) {
+        return match app.access().caller(credential.as_bytes()).await {
+            Ok(Some(caller)) => KnownBy::Caller(caller),
+            Ok(None) => KnownBy::Nobody,
+            Err(error) => KnownBy::Refused(crate::cli::chain_of(&error)),
+        };
+    }
+    match caller(app, headers).await {
+        Ok(caller) => KnownBy::Caller(caller),
+        Err(error) if error.is_unauthorized() => KnownBy::Nobody,
+        Err(error) => KnownBy::Refused(error.to_string()),
+    }
+}
+
 async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     if let Some(credential) = credential(headers)
         && let Some(caller) = app.access().caller(credential).await?

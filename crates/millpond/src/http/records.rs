@@ -10,6 +10,7 @@ use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
 };
+use futures::future::BoxFuture;
 use mirror::{ReadAsk, hot::HotPage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -230,7 +231,20 @@ impl Question {
     }
 }
 
-async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<PageView>, ApiError> {
+/// Boxed: each handler would else prove again that all that is in it is `Send`.
+fn find<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    search: Search,
+) -> BoxFuture<'a, Result<Json<PageView>, ApiError>> {
+    Box::pin(find_page(app, caller, search))
+}
+
+async fn find_page(
+    app: &App,
+    caller: &Caller,
+    mut search: Search,
+) -> Result<Json<PageView>, ApiError> {
     search.visible = caller.scope().map(<[String]>::to_vec);
     let feed = app.feed(&search.resource)?;
     let mut known = app.mirror().instances();
@@ -249,7 +263,9 @@ async fn find(app: &App, caller: &Caller, mut search: Search) -> Result<Json<Pag
     let loader = || {
         let (app, search) = (app.clone(), search.clone());
         let (scope, feed) = (scope.clone(), feed.clone());
-        move || async move { compute(&app, scope.as_deref(), &search, &feed).await }
+        move || -> BoxFuture<'static, Result<HotPage, ApiError>> {
+            Box::pin(async move { compute(&app, scope.as_deref(), &search, &feed).await })
+        }
     };
     let hot = app.mirror().hot();
     let answer = match hot.search(tenant, &search, loader()).await {

@@ -8,7 +8,7 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use crate::mcp;
+use crate::{console, mcp};
 
 use super::{
     App, cache, error::ApiError, events, guard, journal, keys, metrics, openapi, orders, payloads,
@@ -77,8 +77,13 @@ pub fn router(app: App) -> Router {
     let agents = Router::new()
         .route("/mcp", post_service(agents))
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::know))
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            guard::accompany,
+        ));
+    let pages = console::router(app.clone(), api.clone())
         .layer(middleware::from_fn_with_state(app, guard::accompany));
-    api.merge(agents)
+    api.merge(agents).merge(pages)
 }
 
 /// The API on `app`.

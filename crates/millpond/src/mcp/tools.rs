@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{
-    answer::{self, ANSWER_CHARS_MAX},
+use super::answer::{self, ANSWER_CHARS_MAX};
+use crate::{
+    access::Caller,
     door::{Door, Refusal, encoded},
 };
-use crate::access::Caller;
 
 /// Records of a search when the agent does not say.
 const SEARCH_LIMIT: i64 = 10;
@@ -256,7 +256,7 @@ where
 {
     Box::pin(async move {
         let arguments = serde_json::from_value(Value::Object(arguments))
-            .map_err(|error| Refusal(format!("the arguments are wrong: {error}")))?;
+            .map_err(|error| Refusal::new(format!("the arguments are wrong: {error}")))?;
         ask(arguments).await
     })
 }
@@ -362,14 +362,14 @@ impl At<'_> {
         );
         match args.max_calls {
             None if wants => {
-                return Err(Refusal(format!(
+                return Err(Refusal::new(format!(
                     "this may cost up to {price} calls of {}, whose budget people share; nothing was asked. If that is \
                      all right, ask again with max_calls = {price}; without `fresh`, `max_age` and `include` it is free",
                     args.instance
                 )));
             }
             Some(max_calls) if max_calls < price => {
-                return Err(Refusal(format!(
+                return Err(Refusal::new(format!(
                     "this may cost up to {price} calls, and max_calls is {max_calls}; nothing was asked"
                 )));
             }
@@ -389,7 +389,7 @@ impl At<'_> {
             let count = args.count.unwrap_or(usize::MAX);
             let part = answer::part(&record["body"], pointer, args.from, count);
             let part = part.map(std::borrow::Cow::into_owned).ok_or_else(|| {
-                Refusal(format!(
+                Refusal::new(format!(
                     "the record has nothing at `{pointer}`; its outline: {}",
                     answer::outline(&record["body"])
                 ))

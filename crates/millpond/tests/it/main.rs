@@ -11,6 +11,7 @@ mod caching;
 mod calls;
 mod commands;
 mod config;
+mod console;
 mod desk;
 mod events;
 mod fuzz;

@@ -134,6 +134,8 @@ pub struct Reply {
     pub status: u16,
     pub head: String,
     pub body: String,
+    /// The first cookie that it sets, as it is to be sent back.
+    pub cookie: Option<String>,
 }
 
 impl Reply {
@@ -362,6 +364,10 @@ pub async fn send_to(
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         head: head.to_lowercase(),
         body: body.to_owned(),
+        cookie: head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next())
+            .map(str::to_owned),
     }
 }
 

@@ -102,7 +102,9 @@ async fn low_classes_take_a_quarter_as_they_like_and_the_rest_evenly_until_the_r
                     .await
                     .unwrap();
             }
-            Grant::Wait(wait) => tokio::time::sleep(wait).await, // as long as the budget says
+            Grant::Wait(wait) => {
+                tokio::time::sleep(wait).await; // as long as the budget says
+            }
             Grant::NoConnection(why) => panic!("{why}"),
         }
     }

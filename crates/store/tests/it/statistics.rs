@@ -5,6 +5,8 @@
 use sqlx::PgPool;
 use store::{ResourceName, testing::TestDatabase};
 
+use crate::POLL;
+
 async fn plan(pool: &PgPool) -> String {
     let mut tx = pool.begin().await.unwrap();
     sqlx::raw_sql("SET LOCAL enable_seqscan = off")
@@ -45,7 +47,7 @@ async fn a_table_that_has_grown_is_analysed_once_and_searched_by_its_bodies() {
     let mut analysed = 0;
     while analysed == 0 {
         analysed = store.analyze_grown().await.unwrap();
-        tokio::time::sleep(crate::POLL).await;
+        tokio::time::sleep(POLL).await;
     }
     assert_eq!(analysed, 1);
     let known: f32 =

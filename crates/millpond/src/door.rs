@@ -1,31 +1,50 @@
-//! The HTTP API, asked from within this process.
+//! The HTTP API, asked from within this process, by the doors that stand on it: agents and the console.
 
 use std::fmt;
 
 use axum::{Router, body::Body};
-use http::{Method, Request, header};
+use http::{Method, Request, StatusCode, header};
 use serde_json::Value;
 use tower_service::Service as _;
 
 use crate::access::Caller;
 
-/// The most bytes that are read of an answer before it is cut to what an agent can take in.
+/// The most bytes that are read of an answer.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Why a tool has no answer, with what to do.
+/// Why there is no answer, with what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Refusal(pub String);
+#[error("{}", self.told())]
+pub(crate) struct Refusal {
+    /// What the API answered with.
+    pub status: StatusCode,
+    /// What is wrong.
+    pub message: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
 
 impl Refusal {
+    /// A question that was not asked.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self(message.to_string())
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            message: message.to_string(),
+            hint: String::new(),
+        }
+    }
+
+    fn told(&self) -> String {
+        match &*self.hint {
+            "" => format!("{} ({})", self.message, self.status),
+            hint => format!("{} ({}); {hint}", self.message, self.status),
+        }
     }
 }
 
 /// The routes, behind the same guard as everybody else's.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(crate) struct Door {
     api: Router,
 }
 
@@ -48,7 +67,7 @@ impl Door {
             .uri(path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(bytes))
-            .map_err(|error| Refusal(format!("`{path}` cannot be asked: {error}")))?;
+            .map_err(|error| Refusal::new(format!("`{path}` cannot be asked: {error}")))?;
         // The guard believes this process.
         request.extensions_mut().insert(caller.clone());
         let mut api = self.api.clone();
@@ -62,20 +81,24 @@ impl Door {
             .map_err(|_| {
                 Refusal::new("the answer is larger than 32 MiB; ask for less with `limit`")
             })?;
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|_| Refusal(format!("the answer ({status}) is no JSON")))?;
+            .map_err(|_| Refusal::new(format!("the answer ({status}) is no JSON")))?;
         if status.is_success() {
             return Ok(value);
         }
-        let said = |key: &str| value[key].as_str().unwrap_or_default();
-        Err(Refusal(match said("hint") {
-            "" => format!("{} ({status})", said("message")),
-            hint => format!("{} ({status}); {hint}", said("message")),
-        }))
+        let said = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        Err(Refusal {
+            status,
+            message: said("message"),
+            hint: said("hint"),
+        })
     }
 }
 
 /// What a value needs in a URL's path or query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -1,0 +1,90 @@
+//! SQL: one statement that reads, its answer or its plan.
+
+use axum::{body::Bytes, extract::State, response::Response};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    Console,
+    forms::{Filled, Visit},
+    page::merged,
+};
+
+/// Rows that are shown.
+const ROWS_MAX: usize = 500;
+/// Views whose names are offered.
+const VIEWS_MAX: usize = 200;
+
+/// `GET /console/sql`; `sql` fills the field.
+pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Response {
+    let sql = visit.one("sql").unwrap_or_default().to_owned();
+    page(&console, &visit, &sql, json!({})).await
+}
+
+/// `POST /console/sql`.
+pub(super) async fn ask(State(console): State<Console>, visit: Visit, body: Bytes) -> Response {
+    let form = match Filled::of(&console, &visit, &body) {
+        Ok(form) => form,
+        Err(refused) => return *refused,
+    };
+    let Some(sql) = form.one("sql") else {
+        return page(&console, &visit, "", json!({})).await;
+    };
+    let explain = form.one("explain").is_some();
+    let statement = match explain {
+        true => format!("EXPLAIN (COSTS, VERBOSE off) {sql}"),
+        false => sql.to_owned(),
+    };
+    let asked = json!({ "sql": statement });
+    let answer = visit
+        .send(&console, Method::POST, "/v1/query/sql", Some(&asked))
+        .await;
+    let content = match answer {
+        Ok(answer) => {
+            let rows = answer["rows"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let shown: Vec<Vec<String>> = rows
+                .iter()
+                .take(ROWS_MAX)
+                .map(|row| row.as_array().into_iter().flatten().map(cell).collect())
+                .collect();
+            json!({
+                "columns": answer["columns"],
+                "rows": shown,
+                "count": rows.len(),
+                "shown_count": rows.len().min(ROWS_MAX),
+                "truncated": answer["truncated"],
+                "took": answer["duration_ms"],
+                "explained": explain,
+                "answered": true,
+            })
+        }
+        Err(refusal) => json!({ "refused": refusal.message, "hint": refusal.hint }),
+    };
+    page(&console, &visit, sql, content).await
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "∅".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+async fn page(console: &Console, visit: &Visit, sql: &str, content: Value) -> Response {
+    let viewer = visit.viewer("/console/sql");
+    let known = visit.get(console, "/v1/resources").await;
+    let views: Vec<Value> = known
+        .ok()
+        .and_then(|mut known| known["views"].as_array_mut().map(std::mem::take))
+        .unwrap_or_default();
+    let views = &views[..views.len().min(VIEWS_MAX)];
+    let content = merged(
+        json!({ "title": "SQL", "sql": sql, "views": views}),
+        content,
+    );
+    console.pages().show("sql.html", &viewer, content)
+}
