@@ -155,6 +155,17 @@ impl Desk {
     }
 }
 
+impl Desk {
+    /// Waits until the newest of `logs` logs says something: upstream knows of a call before its answer is logged.
+    async fn wait_for_lines(&self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.logs().len() < count || lines(&self.logs()[count - 1]).is_empty() {
+            assert!(Instant::now() < deadline, "nothing is logged");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
 fn logs(folder: &Path) -> Vec<PathBuf> {
     let Ok(files) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -243,8 +254,10 @@ async fn b109_b110_every_command_that_calls_can_be_told_to_log() {
             )
             .await;
         }
-        desk.start(args, log, 2).await.stop().await;
+        let process = desk.start(args, log, 2).await;
         expected += 1;
+        desk.wait_for_lines(expected).await;
+        process.stop().await;
         let logs = desk.logs();
         assert_eq!(
             logs.len(),
