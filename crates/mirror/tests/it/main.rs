@@ -15,6 +15,7 @@ mod house;
 mod kept;
 mod listings;
 mod logging;
+mod odd;
 mod outage;
 mod pace;
 mod passes;

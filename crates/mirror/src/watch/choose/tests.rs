@@ -151,3 +151,20 @@ fn a_clock_that_was_set_back_keeps_nobody_waiting() {
     assert_eq!(look(&mut known, &items(0..1, 2), minute(0)).len(), 1);
     assert_eq!(look(&mut known, &items(0..1, 3), minute(1)).len(), 0);
 }
+
+#[test]
+fn ten_thousand_changes_at_once_come_in_two_hundred_looks_and_each_once() {
+    let before = items(0..10_000, 1);
+    let after = items(0..10_000, 2);
+    let mut known = baseline(&before);
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..200 {
+        let chosen = look(&mut known, &after, minute(n));
+        assert_eq!(chosen.len(), BOUNDS.per_cycle_max);
+        for item in chosen {
+            assert!(seen.insert(item), "an item came twice");
+        }
+    }
+    assert_eq!(seen.len(), 10_000);
+    assert!(look(&mut known, &after, minute(200)).is_empty());
+}
