@@ -8,4 +8,6 @@ mod faults;
 mod fire;
 mod killed;
 mod ledger;
+mod odd;
 mod shop;
+mod worker;

@@ -169,11 +169,11 @@ async fn x15_cold_reads_in_the_middle_of_a_full_backfill_wait_less_than_two_seco
         if waits.len() == READS {
             break;
         }
+        // Ten in a window, which is four more than the reserve.
+        tokio::time::sleep_until((began + window / 10 * waits.len() as u32).into()).await;
         if held(id.clone()).await {
             continue;
         }
-        // Ten in a window, which is four more than the reserve.
-        tokio::time::sleep_until((began + window / 10 * waits.len() as u32).into()).await;
         let asked = Instant::now();
         let answer = mirror
             .read(&name("sale"), "uk", &id, ReadAsk::default())
