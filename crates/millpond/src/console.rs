@@ -4,6 +4,7 @@
 //! hold, and fills a template. Whoever may look needs an admin's key; nothing changes but by a form with a token.
 
 mod actions;
+mod calls;
 mod diff;
 mod filters;
 mod forms;
@@ -101,6 +102,12 @@ pub fn router(app: App, api: Router) -> Router {
         .route("/console/sql", get(sql::show).post(sql::ask))
         .route("/console/runs", get(lists::runs))
         .route("/console/runs/{run}", get(lists::run))
+        .route("/console/calls", get(calls::show))
+        .route(
+            "/console/connections",
+            get(lists::connections).post(actions::change_connection),
+        )
+        .route("/console/settings", get(lists::settings))
         .route("/console/changes", get(lists::changes))
         .route("/console/events", get(lists::events))
         .route("/console/cache", get(lists::cache))

@@ -10,6 +10,7 @@ mod journal;
 mod keys;
 pub mod metrics;
 pub mod openapi;
+mod operator;
 mod orders;
 mod payloads;
 mod projects;
@@ -36,13 +37,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Access, Caller},
-    config::Config,
+    config::{Config, Loaded},
     hot::OwnFamilies,
 };
 
 pub use self::guard::{KnownBy, known_by};
 pub use self::router::{ROUTES, api, router};
-use self::{error::ApiError, guard::ApiKeys};
+use self::{error::ApiError, guard::ApiKeys, operator::House};
 
 /// What every request can reach. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +64,7 @@ struct Inner {
     body_bytes_max: usize,
     request_timeout: Duration,
     metrics: PrometheusHandle,
+    house: House,
     stop: CancellationToken,
 }
 
@@ -77,10 +79,11 @@ impl App {
     pub async fn open(
         mirror: Mirror,
         own: OwnFamilies,
-        config: &Config,
+        loaded: &Loaded,
         keys: ApiKeys,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let config = &loaded.config;
         let reader = Reader::open(mirror.store().pool(), config.sql.concurrent_max)
             .await
             .map_err(|error| crate::cli::chain_of(&error));
@@ -115,6 +118,7 @@ impl App {
                 body_bytes_max: config.server.body_bytes_max,
                 request_timeout: config.server.request_timeout.0,
                 metrics: metrics::start()?,
+                house: House::of(loaded),
                 stop,
             }),
         })
@@ -177,6 +181,10 @@ impl App {
     /// Who asks, and what they see.
     pub fn access(&self) -> &Access {
         &self.inner.access
+    }
+
+    fn house(&self) -> &House {
+        &self.inner.house
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The binary and its doors: command line, configuration, HTTP API.
 
 pub mod access;
+mod call_logs;
 pub mod cli;
 pub mod config;
 pub mod connectors;

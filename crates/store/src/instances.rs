@@ -240,6 +240,24 @@ impl Store {
         known(done.rows_affected(), instance, name)
     }
 
+    /// Sets the share of a connection's limit that is ours, above 0 up to 1, and forgets what throttling had left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unknown`] when there is none of that name.
+    pub async fn share_connection(&self, instance: &str, name: &str, share: f32) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE millpond.connection SET share = $3, learned = 1 WHERE instance = $1 AND name = $2",
+        )
+        .bind(instance)
+        .bind(name)
+        .bind(share)
+        .execute(self.pool())
+        .await
+        .to("share a connection")?;
+        known(done.rows_affected(), instance, name)
+    }
+
     /// Removes a connection.
     ///
     /// # Errors

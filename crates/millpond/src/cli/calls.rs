@@ -5,13 +5,13 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read, Seek as _, SeekFrom, Wr
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use calls::{Options, Report, ReportError};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Context, Usage};
-use crate::connectors::{BUILT_IN, load_connector};
+use crate::call_logs::{self, folder, newest};
 use crate::output::Exit;
 
 /// Columns of a report that no terminal shows.
@@ -82,30 +82,6 @@ impl Calls {
     }
 }
 
-/// The folder that configuration names.
-fn folder(context: &Context) -> anyhow::Result<PathBuf> {
-    let loaded = context.load()?;
-    Ok(loaded.base.join(&loaded.config.call_log.dir))
-}
-
-/// The newest log of the folder; an error that says how to get one.
-fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
-    let hint =
-        "switch the log on with MILLPOND_CALL_LOG=1 or `[call_log] on = true`, or name a file";
-    let logs = match upstream::call_logs(folder) {
-        Ok(logs) => logs,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("there is no folder {}: {hint}", folder.display());
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", folder.display()));
-        }
-    };
-    logs.into_iter()
-        .next_back()
-        .with_context(|| format!("there is no call log in {}: {hint}", folder.display()))
-}
-
 impl ReportArgs {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let (name, log): (String, Box<dyn Read + Send>) = match &self.file {
@@ -114,7 +90,7 @@ impl ReportArgs {
             }
             Some(file) => (file.display().to_string(), Box::new(open(file)?)),
             None => {
-                let file = match newest(&folder(context)?) {
+                let file = match newest(&folder(&context.load()?)) {
                     Ok(file) => file,
                     Err(error) => return absent(&error),
                 };
@@ -159,38 +135,9 @@ impl ReportArgs {
         if let Some(limit) = self.limit {
             return vec![(String::new(), limit)];
         }
-        let mut limits = Vec::new();
         // A report on somebody's log needs no configuration: what cannot be loaded says nothing about limits.
-        if let Ok(loaded) = context.load() {
-            for instance in &loaded.config.instances {
-                let Ok(connector) = load_connector(&instance.connector, &loaded.base) else {
-                    continue;
-                };
-                let base = instance
-                    .base_url
-                    .clone()
-                    .unwrap_or_else(|| connector.base_url.clone());
-                let (calls, per) = match instance.limit {
-                    Some(limit) => (limit.calls, limit.per.0),
-                    None => (connector.limits.calls, connector.limits.per),
-                };
-                limits.push((base.trim_end_matches('/').to_owned(), a_minute(calls, per)));
-            }
-        }
-        for (_, file, text) in BUILT_IN {
-            if let Ok(connector) = upstream::Connector::parse(file, text) {
-                let calls = a_minute(connector.limits.calls, connector.limits.per);
-                limits.push((connector.base_url, calls));
-            }
-        }
-        limits
+        call_logs::limits(context.load().ok().as_ref())
     }
-}
-
-/// The calls of a limit that fall into a minute.
-fn a_minute(calls: u32, per: Duration) -> u32 {
-    let calls = f64::from(calls) * 60.0 / per.as_secs_f64().max(0.001);
-    calls.round().clamp(1.0, f64::from(u32::MAX)) as u32
 }
 
 #[derive(serde::Serialize)]
@@ -228,7 +175,7 @@ fn width(context: &Context) -> usize {
 }
 
 fn path(context: &Context) -> anyhow::Result<Exit> {
-    let folder = folder(context)?;
+    let folder = folder(&context.load()?);
     let logs = upstream::call_logs(&folder).unwrap_or_default();
     let newest = logs.last().map(|log| log.display().to_string());
     let answer =
@@ -246,7 +193,7 @@ fn path(context: &Context) -> anyhow::Result<Exit> {
 
 impl ClearArgs {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let folder = folder(context)?;
+        let folder = folder(&context.load()?);
         let logs = match upstream::call_logs(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             logs => logs.with_context(|| format!("cannot read {}", folder.display()))?,
@@ -296,7 +243,7 @@ impl TailArgs {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let folder = match &self.file {
             Some(_) => None,
-            None => Some(folder(context)?),
+            None => Some(folder(&context.load()?)),
         };
         let mut path = match (&self.file, &folder) {
             (Some(file), _) => file.clone(),

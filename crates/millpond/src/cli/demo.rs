@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::{
-    config::{Config, LogsConfig},
+    config::{self, LogsConfig},
     demo::{self, CALLS_PER_MINUTE, COMPRESSION, Report, Stage, StageOptions},
+    environment::Environment,
     http::{self, App, guard::ApiKeys},
     logging,
     output::{Exit, grouped},
@@ -184,11 +185,12 @@ async fn stay(
         }
     };
     let address = listener.local_addr()?;
-    let config = Config::default();
+    let loaded = config::parse("", "", Path::new("."), &Environment::default())?;
+    let config = &loaded.config;
     let app = App::open(
         stage.mirror.clone(),
         stage.own.clone(),
-        &config,
+        &loaded,
         ApiKeys::default(),
         stop.clone(),
     )

@@ -40,7 +40,7 @@ impl Mcp {
             let (mirror, own) =
                 open_hot_mirror(&loaded, &context.environment, database.store.clone()).await?;
             let keys = ApiKeys::default();
-            let app = App::open(mirror, own, &loaded.config, keys, stop.clone()).await?;
+            let app = App::open(mirror, own, &loaded, keys, stop.clone()).await?;
             let caller = match context.environment.find(KEY) {
                 None => Caller::operator(),
                 Some(key) => app.caller_with(key).await?.ok_or_else(|| {

@@ -155,7 +155,7 @@ pub(crate) async fn answer(
         .local_addr()
         .context("cannot tell our own address")?;
     let instances = mirror.instances().join(", ");
-    let app = App::open(mirror, own, &loaded.config, keys, stop.clone()).await?;
+    let app = App::open(mirror, own, loaded, keys, stop.clone()).await?;
     tracing::info!("millpond answers at http://{address}; instances: {instances}");
     http::serve(app, listener, loaded.config.server.grace.0).await
 }

@@ -99,6 +99,49 @@ pub(super) async fn move_plan(
     }
 }
 
+/// `POST /console/connections`: use one or not, or another share of its limit.
+pub(super) async fn change_connection(
+    State(console): State<Console>,
+    visit: Visit,
+    body: Bytes,
+) -> Response {
+    let form = match Filled::of(&console, &visit, &body) {
+        Ok(form) => form,
+        Err(refused) => return *refused,
+    };
+    let part = |name: &str| encoded(form.one(name).unwrap_or_default());
+    let path = format!(
+        "/v1/instances/{}/connections/{}",
+        part("instance"),
+        part("connection")
+    );
+    let percent = form
+        .one("share")
+        .and_then(|share| share.parse::<f64>().ok());
+    let (change, said) = match (form.one("do"), percent) {
+        (Some("enable"), _) => (json!({ "enabled": true }), "It is used again."),
+        (Some("disable"), _) => (json!({ "enabled": false }), "It is used no more."),
+        (Some("share"), Some(percent)) => (
+            json!({ "share": percent / 100.0 }),
+            "That share of its limit is ours from now on.",
+        ),
+        _ => {
+            let refusal = Refusal::new("nothing to do was chosen, or the share is no number");
+            let viewer = visit.viewer("/console/connections");
+            return console.pages().refusal(&viewer, &refusal);
+        }
+    };
+    match visit
+        .send(&console, Method::PATCH, &path, Some(&change))
+        .await
+    {
+        Ok(_) => done("/console/connections", said),
+        Err(refusal) => console
+            .pages()
+            .refusal(&visit.viewer("/console/connections"), &refusal),
+    }
+}
+
 /// `POST /console/keys`: a new key, whose credential is shown this once.
 pub(super) async fn make_key(
     State(console): State<Console>,

@@ -177,6 +177,44 @@ pub(super) async fn cache(State(console): State<Console>, visit: Visit) -> Respo
     .await
 }
 
+/// `GET /console/connections`.
+pub(super) async fn connections(State(console): State<Console>, visit: Visit) -> Response {
+    shown(
+        &console,
+        &visit,
+        "/console/connections",
+        "connections.html",
+        "/v1/instances",
+        |answer| json!({ "title": "Connections", "instances": answer["instances"] }),
+    )
+    .await
+}
+
+/// `GET /console/settings`; `about` narrows it.
+pub(super) async fn settings(State(console): State<Console>, visit: Visit) -> Response {
+    let about = visit.one("about").unwrap_or_default().to_lowercase();
+    shown(
+        &console,
+        &visit,
+        "/console/settings",
+        "settings.html",
+        "/v1/settings",
+        |answer| {
+            let settings: Vec<&Value> = answer["settings"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|setting| {
+                    let key = setting["key"].as_str().unwrap_or_default();
+                    key.to_lowercase().contains(&about)
+                })
+                .collect();
+            json!({ "title": "Settings", "settings": settings, "about": about })
+        },
+    )
+    .await
+}
+
 /// `GET /console/orders`.
 pub(super) async fn plans(State(console): State<Console>, visit: Visit) -> Response {
     let instances = visit.get(&console, "/v1/instances").await.ok();

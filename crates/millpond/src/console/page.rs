@@ -11,8 +11,13 @@ use crate::{access::Caller, door::Refusal};
 /// Name and text of each template.
 const TEMPLATES: &[(&str, &str)] = &[
     ("base.html", include_str!("templates/base.html")),
+    ("calls.html", include_str!("templates/calls.html")),
     ("cache.html", include_str!("templates/cache.html")),
     ("changes.html", include_str!("templates/changes.html")),
+    (
+        "connections.html",
+        include_str!("templates/connections.html"),
+    ),
     ("events.html", include_str!("templates/events.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("login.html", include_str!("templates/login.html")),
@@ -25,6 +30,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("records.html", include_str!("templates/records.html")),
     ("run.html", include_str!("templates/run.html")),
     ("runs.html", include_str!("templates/runs.html")),
+    ("settings.html", include_str!("templates/settings.html")),
     ("sql.html", include_str!("templates/sql.html")),
     ("tenants.html", include_str!("templates/tenants.html")),
 ];
@@ -35,12 +41,15 @@ const PLACES: &[(&str, &str)] = &[
     ("/console/records", "Records"),
     ("/console/sql", "SQL"),
     ("/console/runs", "Runs"),
+    ("/console/calls", "Calls"),
     ("/console/changes", "Changes"),
     ("/console/events", "Events"),
     ("/console/orders", "Orders"),
     ("/console/cache", "Cache"),
+    ("/console/connections", "Connections"),
     ("/console/keys", "Keys"),
     ("/console/tenants", "Tenants"),
+    ("/console/settings", "Settings"),
 ];
 
 /// The entries of both; the second's win.

@@ -128,6 +128,19 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:text instance:text order:text line:text? node:text sku:text qty:int strength:text made:text expires:text? by:text reason:text plan:int? added_at:time",
     ),
     ("Held", "id:text"),
+    ("Settings", "settings:[Setting]"),
+    (
+        "Setting",
+        "key:text value:any from:text file?:text line?:int name?:text",
+    ),
+    (
+        "CallReport",
+        "log:text cut:flag bytes:int skipped:any overview:any durations:any statuses:[any] errors:[any] slowest:[any] endpoints:[any] timeline:any concurrency:any connections:[any] advice:[any] notes:[text]",
+    ),
+    (
+        "Connection",
+        "instance:text name:text secrets:any calls:int? window_ms:int share:number learned:number enabled:flag added_by:text parked_until:time? set_aside_at:time? set_aside_why:text? in_window:int",
+    ),
     ("CacheFamilies", "health:any families:[CacheFamily]"),
     (
         "CacheFamily",

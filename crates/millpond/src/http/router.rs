@@ -11,8 +11,8 @@ use tower_http::compression::CompressionLayer;
 use crate::{console, mcp};
 
 use super::{
-    App, cache, error::ApiError, events, guard, journal, keys, metrics, openapi, orders, payloads,
-    projects, records, resources, sql, state, tenants,
+    App, cache, error::ApiError, events, guard, journal, keys, metrics, openapi, operator, orders,
+    payloads, projects, records, resources, sql, state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -59,6 +59,9 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/cache/families"),
     ("GET", "/v1/cache/doctor"),
     ("GET, DELETE", "/v1/cache/keys/{key}"),
+    ("GET", "/v1/settings"),
+    ("GET", "/v1/calls/report"),
+    ("PATCH", "/v1/instances/{instance}/connections/{connection}"),
     ("GET, POST", "/v1/orders/plans"),
     ("GET", "/v1/orders/plans/{plan}"),
     ("GET", "/v1/orders/plans/{plan}/orders/{order}"),
@@ -117,6 +120,7 @@ pub fn api(app: App) -> Router {
         .merge(projects::routes())
         .merge(keys::routes())
         .merge(orders::routes())
+        .merge(operator::routes())
         .merge(cache::routes());
     let guarded = cache::noted(&app, guarded)
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));

@@ -230,7 +230,8 @@ impl Sale {
             .iter()
             .map(|line| {
                 let left = picked.entry(key(&line.product, &line.sku)).or_default();
-                let gone = line.quantity.0.min(*left);
+                // A line that wants fewer than none has nothing that could be picked: others keep what was.
+                let gone = line.quantity.0.min(*left).max(rust_decimal::Decimal::ZERO);
                 *left -= gone;
                 line.quantity.0 - gone
             })

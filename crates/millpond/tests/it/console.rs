@@ -1,7 +1,12 @@
 //! The console in a real browser, with scripts and without, and by hand.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use serde_json::json;
+use store::instances::{CallLimit, ConnectionSpec};
 use tokio::process::Command;
 
 use crate::world::{Kind, Reply, World};
@@ -17,6 +22,7 @@ const KEY: &str = "a-key-of-the-configuration";
 
 async fn stocked(keys: &[&str]) -> World {
     let config = crate::world::CONFIG.replace("\"5s\"", "\"60s\"");
+    let config = format!("{config}\n[call_log]\ndir = {:?}\n", call_log());
     let world = World::of(Kind::of_this_run(), &config, keys).await;
     let evil = r#"<script>alert(1)</script><img src=x onerror=alert(2)>"#;
     let first = r#"{"SaleOrderNumber": "SO-1", "Status": "OPEN", "Customer": "Ann <b>",
@@ -34,7 +40,45 @@ async fn stocked(keys: &[&str]) -> World {
     world.write("cin7.sale", "pond-uk", &[("1", &second)]).await;
     let rest = [("2", other), ("evil", hostile.as_str())];
     world.write("cin7.sale", "pond-uk", &rest).await;
+    let connection = ConnectionSpec {
+        instance: "pond-uk".to_owned(),
+        name: "main".to_owned(),
+        secrets: [("application_key".to_owned(), "env:CIN7_KEY".to_owned())].into(),
+        limit: Some(CallLimit {
+            calls: 60,
+            window: Duration::from_secs(60),
+        }),
+        share: 1.0,
+        by_command: false,
+    };
+    world.store.save_connection(&connection).await.unwrap();
     world
+}
+
+/// A folder with one log: an hour of calls, of which some fail, with markup where there may be any.
+fn call_log() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-calls");
+    std::fs::create_dir_all(&folder).unwrap();
+    let began: jiff::Timestamp = "2026-03-02T14:00:00Z".parse().unwrap();
+    let line = |n: i64| {
+        let at = began + jiff::SignedDuration::from_secs(n * 9);
+        let failed = n % 25 == 3;
+        json!({
+            "timestamp": at, "method": "GET", "url": format!("/sale?ID={n}&Note=<b>"),
+            "baseURL": "https://inventory.example/ExternalApi/v2", "status": if failed { 503 } else { 200 },
+            "durationMs": 80 + (n * 37) % 900, "error": if failed { Some("upstream <i>says</i> no") } else { None },
+            "timeout": 30_000, "instance": "pond-uk", "connection": "main", "resource": "sale", "attempt": 1,
+            "waitMs": 0, "bytes": 2_000, "label": "GET sale",
+        })
+        .to_string()
+    };
+    let text: Vec<String> = (0..400).map(line).collect();
+    // Tests of other processes write the same: each a file of its own, put there at once.
+    let mine = tempfile::NamedTempFile::new_in(&folder).unwrap();
+    std::fs::write(mine.path(), text.join("\n")).unwrap();
+    mine.persist(folder.join("2026-03-02T15-00-00.000Z.jsonl"))
+        .unwrap();
+    folder
 }
 
 async fn walk(world: &World, key: &str, more: &[&str]) {

@@ -22,6 +22,7 @@ mod mirroring;
 #[path = "../../../cache/tests/it/netbox.rs"]
 #[expect(dead_code, reason = "the cache's own tests use more of it")]
 mod netbox;
+mod operator;
 mod orders;
 mod redis;
 mod remembered;

@@ -230,7 +230,7 @@ impl World {
         let hot = mirror.hot().clone();
         let stop = CancellationToken::new();
         let keys = ApiKeys::new(keys.iter().map(|key| Secret::new(*key)).collect());
-        let app = App::open(mirror, own, &loaded.config, keys, stop.clone())
+        let app = App::open(mirror, own, loaded, keys, stop.clone())
             .await
             .unwrap();
         let listener = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();

@@ -7,7 +7,7 @@ use super::{
     SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
 };
 use crate::{
-    http::{keys, orders, projects, records, sql, tenants},
+    http::{keys, operator, orders, projects, records, sql, tenants},
     orders::{HoldAsk, PlanAsk},
 };
 
@@ -182,6 +182,29 @@ pub const DECLARED: &[Declared] = &[
         "Forget a hot value",
     )
     .answer("CacheForgotten"),
+    reads(
+        "GET",
+        "/v1/settings",
+        Operator,
+        "Every setting of this process, and where its value comes from",
+    )
+    .answer("Settings"),
+    reads(
+        "GET",
+        "/v1/calls/report",
+        Operator,
+        "What the newest call log of this server tells",
+    )
+    .answer("CallReport"),
+    writes(
+        "PATCH",
+        "/v1/instances/{instance}/connections/{connection}",
+        Operator,
+        &[],
+        "Use a connection or not, and how much of its limit",
+    )
+    .body::<operator::ConnectionChange>()
+    .answer("Connection"),
     reads("GET", "/v1/principal", User, "Who asks, and what they see").answer("Principal"),
     reads(
         "GET",

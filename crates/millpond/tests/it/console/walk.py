@@ -95,7 +95,7 @@ with sync_playwright() as playwright:
     page.click("button:text-is('Run')")
     said(page, "not allowed")
 
-    for name in ("Runs", "Changes", "Events", "Cache", "Tenants"):
+    for name in ("Runs", "Calls", "Changes", "Events", "Cache", "Tenants", "Settings"):
         page.click(f"nav >> text={name}")
         look(page, name.lower())
 
@@ -106,6 +106,16 @@ with sync_playwright() as playwright:
     said(page, "proposed")
     page.click("button:text-is('Approve')")
     said(page, "approved")
+
+    page.click("nav >> text=Connections")
+    look(page, "connections")
+    page.click("button:text-is('Disable')")
+    said(page, "It is used no more")
+    page.click("button:text-is('Enable')")
+    said(page, "It is used again")
+    page.fill("input[name=share]", "40")
+    page.click("button:text-is('Set %')")
+    said(page, "40 %")
 
     page.click("nav >> text=Keys")
     look(page, "keys")
