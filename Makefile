@@ -79,7 +79,7 @@ screenshots: ## look at every page of the console, at two widths, in target/scre
 	@scripts/setup test
 	mkdir -p $(TARGET_DIR)/screenshots
 	MILLPOND_SCREENSHOTS=$(abspath $(TARGET_DIR))/screenshots cargo test --locked -p millpond --test it \
-	    console:: -- --ignored --test-threads 1
+	    console:: -- --test-threads 1
 
 .PHONY: bench-freshness
 bench-freshness: ## spend 60 calls a minute by several policies, and count the stale reads

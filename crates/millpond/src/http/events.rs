@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{RawQuery, State},
     response::{
         IntoResponse, Response,
@@ -14,7 +14,7 @@ use http::{HeaderMap, header};
 use serde::Serialize;
 use store::events::{Event, EventFilter, Listening};
 
-use super::{App, error::ApiError, query::Params};
+use super::{App, caller::Caller, error::ApiError, guard::Standing, query::Params};
 use crate::config::Period;
 
 /// The most events of a page.
@@ -36,6 +36,8 @@ pub struct EventsView {
 /// events that go on.
 pub async fn list_events(
     State(app): State<App>,
+    caller: Caller,
+    Extension(standing): Extension<Standing>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -67,7 +69,13 @@ pub async fn list_events(
             Some(number) => number,
             None => app.store().newest_event().await?,
         };
-        return Ok(stream(app, listening, from, filter, limit));
+        return Ok(stream(
+            app,
+            (caller, standing),
+            (listening, from),
+            filter,
+            limit,
+        ));
     }
     let Some(after) = after else {
         let newest = app.store().newest_event().await?;
@@ -95,19 +103,28 @@ pub async fn list_events(
     }
 }
 
-/// Every event after `from`, until the caller or the server goes away.
-fn stream(app: App, listening: Listening, from: i64, filter: EventFilter, limit: i64) -> Response {
-    let begin = (app, listening, from, filter);
+/// Every event after a number, until the caller's key is revoked, or the caller or the server goes away.
+fn stream(
+    app: App,
+    who: (Caller, Standing),
+    (listening, from): (Listening, i64),
+    filter: EventFilter,
+    limit: i64,
+) -> Response {
+    let begin = (app, who, listening, from, filter);
     let pages = futures::stream::unfold(
         begin,
-        move |(app, mut listening, from, filter)| async move {
+        move |(app, who, mut listening, from, filter)| async move {
             loop {
                 if app.stop().is_cancelled() {
                     return None;
                 }
-                match app.store().events_after(from, &filter, limit).await {
+                let page = app.store().events_after(from, &filter, limit).await;
+                let caller = who.1.look_again(&who.0).await?;
+                caller.principal().is_operator().then_some(())?;
+                match page {
                     Ok((events, next)) if !events.is_empty() => {
-                        return Some((events, (app, listening, next, filter)));
+                        return Some((events, (app, who, listening, next, filter)));
                     }
                     Ok(_) => tokio::select! {
                         () = app.stop().cancelled() => return None,

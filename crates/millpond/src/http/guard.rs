@@ -19,6 +19,8 @@ pub use crate::access::ApiKeys;
 
 /// The header that carries a request's id, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that carries a key, beside `Authorization`.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The most letters of an id that a caller brings.
 const REQUEST_ID_MAX: usize = 100;
 
@@ -98,10 +100,10 @@ pub async fn admit(
 ) -> Response {
     let needs = declared::needs(request.method().as_str(), route.as_str());
     // Nobody but this process can have put a caller there.
-    let caller = match request.extensions().get::<Caller>().cloned() {
-        Some(caller) => caller,
+    let (caller, standing) = match request.extensions().get::<Caller>().cloned() {
+        Some(caller) => (caller, Standing(None)),
         None => match caller(&app, request.headers()).await {
-            Ok(caller) => caller,
+            Ok(caller) => (caller, Standing::of(&app, request.headers())),
             Err(error) => return error.into_response(),
         },
     };
@@ -114,7 +116,31 @@ pub async fn admit(
         Err(error) => return ApiError::from(error).into_response(),
     }
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(standing);
     next.run(request).await
+}
+
+/// What a caller was admitted with, so that an answer that goes on can look again.
+#[derive(Clone)]
+pub(super) struct Standing(Option<(App, HeaderMap)>);
+
+impl Standing {
+    fn of(app: &App, headers: &HeaderMap) -> Self {
+        let kept = [header::AUTHORIZATION, header::HOST, X_API_KEY];
+        let shown = kept
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
+        Self(Some((app.clone(), shown.collect())))
+    }
+
+    /// Who asks, and what there is for them by now; `None` once their key no longer counts, or nobody can say whether
+    /// it does. A caller whom this process itself brought stays `known`.
+    pub async fn look_again(&self, known: &Caller) -> Option<Caller> {
+        match &self.0 {
+            Some((app, headers)) => caller(app, headers).await.ok(),
+            None => Some(known.clone()),
+        }
+    }
 }
 
 /// Finds out who asks, for a door behind which [`admit`] looks at each question and counts it.
@@ -177,7 +203,7 @@ fn credential(headers: &HeaderMap) -> Option<&[u8]> {
         .and_then(|value| value.as_bytes().split_at_checked(7))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
         .map(|(_, key)| key);
-    let key = bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))?;
+    let key = bearer.or_else(|| headers.get(X_API_KEY).map(HeaderValue::as_bytes))?;
     Some(key.trim_ascii()).filter(|key| !key.is_empty())
 }
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, RawQuery, State},
     response::{
         IntoResponse, Response,
@@ -18,7 +18,7 @@ use store::{
     runs::Run,
 };
 
-use super::{App, caller::Caller, error::ApiError, query::Params};
+use super::{App, caller::Caller, error::ApiError, guard::Standing, query::Params};
 use crate::config::Period;
 
 /// The most rows of a page.
@@ -114,6 +114,7 @@ pub struct ChangesView {
 pub async fn list_changes(
     State(app): State<App>,
     caller: Caller,
+    Extension(standing): Extension<Standing>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -130,7 +131,7 @@ pub async fn list_changes(
         _ => params.parsed::<ChangeCursor>("after")?.unwrap_or_default(),
     };
     if wants_events {
-        return Ok(events(app, caller, cursor, limit));
+        return Ok(events(app, (caller, standing), cursor, limit));
     }
     let wait = params
         .parsed::<Period>("wait")?
@@ -155,10 +156,11 @@ pub async fn list_changes(
     }
 }
 
-/// Every change from `cursor` on, until the caller or the server goes away.
-fn events(app: App, caller: Caller, cursor: ChangeCursor, limit: i64) -> Response {
-    let begin = (app, caller, cursor);
-    let pages = futures::stream::unfold(begin, move |(app, caller, mut cursor)| async move {
+/// Every change from `cursor` on that the caller sees by then, until the caller's key is revoked, or the caller or the
+/// server goes away.
+fn events(app: App, who: (Caller, Standing), cursor: ChangeCursor, limit: i64) -> Response {
+    let begin = (app, who, cursor);
+    let pages = futures::stream::unfold(begin, move |(app, who, mut cursor)| async move {
         loop {
             if app.stop().is_cancelled() {
                 return None;
@@ -166,10 +168,12 @@ fn events(app: App, caller: Caller, cursor: ChangeCursor, limit: i64) -> Respons
             match app.store().changes_after(cursor, limit).await {
                 Ok((mut changes, next)) => {
                     let is_end = (changes.len() as i64) < limit;
+                    // After the changes were read: what was revoked before they were sent is not sent.
+                    let caller = who.1.look_again(&who.0).await?;
                     changes.retain(|change| caller.sees(&change.instance));
                     cursor = next;
                     if !changes.is_empty() {
-                        return Some((changes, (app, caller, cursor)));
+                        return Some((changes, (app, who, cursor)));
                     }
                     if is_end {
                         tokio::time::sleep(PAUSE).await;

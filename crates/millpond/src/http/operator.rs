@@ -141,7 +141,7 @@ pub async fn change_connection(
     let Json(change) = change?;
     let store = app.store();
     if let Some(share) = change.share {
-        if !(share >= 0.01 && share <= 1.0) {
+        if !(0.01..=1.0).contains(&share) {
             return Err(ApiError::bad_request(
                 "bad_value",
                 format!("a share of {share} is none of a limit"),

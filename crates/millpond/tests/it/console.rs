@@ -108,7 +108,6 @@ fn has_browser() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes on a busy machine: `make screenshots` runs it"]
 async fn a_person_finds_a_record_asks_plans_and_revokes_in_a_browser() {
     if has_browser() {
         walk(&stocked(&[KEY]).await, KEY, &[]).await;
@@ -116,7 +115,6 @@ async fn a_person_finds_a_record_asks_plans_and_revokes_in_a_browser() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes on a busy machine: `make screenshots` runs it"]
 async fn the_same_works_without_scripts() {
     if has_browser() {
         walk(&stocked(&[KEY]).await, KEY, &["--no-scripts"]).await;

@@ -27,4 +27,5 @@ mod orders;
 mod redis;
 mod remembered;
 mod shared_budget;
+mod streams;
 mod world;
