@@ -124,7 +124,7 @@ impl Cache {
     }
 
     /// The key that a tool names: its owner as in [`PhysicalKey::owner`] (`e`, `i=au`, `t=acme`,
-    /// `u=acme/bob`) and its logical name. `None` when no family has such keys.
+    /// `u=acme/bob`, `m=lexical-1`) and its logical name. `None` when no family has such keys.
     pub fn locate(&self, owner: &str, logical: &str) -> Option<PhysicalKey> {
         let index = self.inner.families.iter().position(|known| {
             family::matches(&known.segments, logical) && fits(known.info.scope, owner)
@@ -236,7 +236,9 @@ fn fits(scope: &str, owner: &str) -> bool {
     let escaped = |text: &str| !text.is_empty() && crate::key::unescape(text).is_some();
     match (scope, owner.split_once('=')) {
         ("everyone", None) => owner == "e",
-        ("instance", Some(("i", name))) | ("tenant", Some(("t", name))) => escaped(name),
+        ("instance", Some(("i", name)))
+        | ("tenant", Some(("t", name)))
+        | ("model", Some(("m", name))) => escaped(name),
         ("user", Some(("u", name))) => name
             .split_once('/')
             .is_some_and(|(tenant, user)| escaped(tenant) && escaped(user)),

@@ -43,7 +43,7 @@ pub struct FamilyInfo {
     pub loader: String,
     /// The TTL rule's name.
     pub ttl: String,
-    /// Whose the values are: `everyone`, `instance`, `tenant`, `user`.
+    /// Whose the values are: `everyone`, `instance`, `tenant`, `user`, `model`.
     pub scope: &'static str,
     /// The share of memory the values live in.
     pub size_class: SizeClass,

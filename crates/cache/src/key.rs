@@ -197,7 +197,7 @@ impl PhysicalKey {
             .unwrap_or_default()
     }
 
-    /// The owner's part: `e`, `i=au`, `t=acme` or `u=acme/bob`, escaped.
+    /// The owner's part: `e`, `i=au`, `t=acme`, `u=acme/bob` or `m=lexical-1`, escaped.
     pub fn owner(&self) -> &str {
         let (from, to) = (
             usize::from(self.schema_len) + 1,

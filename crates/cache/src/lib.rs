@@ -74,7 +74,9 @@ pub use memory::{ENTRY_OVERHEAD_BYTES, MEMORY_BYTES_MIN, MemoryOptions};
 pub use outbox::{BadPosition, Committed, Outbox, Overtaken, Position};
 pub use remote::{CACHE_WAIT_MAX, OptionsError, PENDING_MAX, PROBE_EVERY, RedisOptions};
 pub use route::{RouteEvidence, Routes, watch};
-pub use scope::{Everyone, Instance, PerInstance, PerTenant, PerUser, Scope, Tenant, User};
+pub use scope::{
+    Everyone, Instance, Model, PerInstance, PerModel, PerTenant, PerUser, Scope, Tenant, User,
+};
 pub use stats::FamilyStats;
 pub use value::{Body, Cacheable, CodecError};
 #[doc(hidden)]

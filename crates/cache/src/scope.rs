@@ -7,7 +7,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Whose the values of a family are: [`Everyone`], [`PerInstance`], [`PerTenant`] or [`PerUser`].
+/// Whose the values of a family are: [`Everyone`], [`PerInstance`], [`PerTenant`], [`PerUser`] or [`PerModel`].
 pub trait Scope: sealed::Sealed + Send + Sync + 'static {
     /// What a key must be given to say whose it is.
     type Owner<'a>;
@@ -29,6 +29,9 @@ pub enum PerTenant {}
 /// One user of one tenant: end-user data.
 #[derive(Debug)]
 pub enum PerUser {}
+/// One maker of values, in one version: values of another one are other values.
+#[derive(Debug)]
+pub enum PerModel {}
 
 /// The instance a value belongs to, by name.
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +50,15 @@ pub struct User<'a> {
     pub user: &'a str,
 }
 
+/// Who made a value, with its version.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a>(pub &'a str);
+
 impl sealed::Sealed for Everyone {}
 impl sealed::Sealed for PerInstance {}
 impl sealed::Sealed for PerTenant {}
 impl sealed::Sealed for PerUser {}
+impl sealed::Sealed for PerModel {}
 
 impl Scope for Everyone {
     type Owner<'a> = ();
@@ -86,5 +94,14 @@ impl Scope for PerUser {
         escape(owner.tenant.0, out);
         out.push('/');
         escape(owner.user, out);
+    }
+}
+
+impl Scope for PerModel {
+    type Owner<'a> = Model<'a>;
+    const NAME: &'static str = "model";
+    fn write(owner: &Model<'_>, out: &mut String) {
+        out.push_str("m=");
+        escape(owner.0, out);
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod cin7;
 pub mod connectwise;
+pub mod embeddings;
 
 mod alone;
 mod chance;

@@ -22,8 +22,10 @@ use std::time::Duration;
 pub use payload::{FetchedPart, PART_BYTES_MAX};
 pub use settings::{Connection, Settings, SettingsError};
 
-use self::address::{Address, PublicResolver};
+pub(crate) use self::address::Address;
+use self::address::PublicResolver;
 use self::exchange::{Misread, Response};
+pub(crate) use self::fault::{Fault, name_fault};
 use self::login::Login;
 use crate::call::{Answer, Call, CallError};
 use crate::call_log::CallLog;
@@ -79,7 +81,12 @@ impl Client {
                 reason,
             }
         })?;
-        let http = build_http(&settings).map_err(|source| SettingsError::Build {
+        let http = build_http(
+            &settings.instance,
+            settings.allow_private_hosts,
+            &settings.root_certificates,
+        )
+        .map_err(|source| SettingsError::Build {
             instance: settings.instance.clone(),
             source,
         })?;
@@ -203,29 +210,32 @@ fn check_numbers(settings: &Settings) -> Result<(), SettingsError> {
 }
 
 /// Trusts the system's authorities. A machine that has none, such as a slim container, gets Mozilla's.
-fn build_http(settings: &Settings) -> reqwest::Result<reqwest::Client> {
+pub(crate) fn build_http(
+    name: &str,
+    allow_private_hosts: bool,
+    root_certificates: &[Vec<u8>],
+) -> reqwest::Result<reqwest::Client> {
     // Fails when one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let certificates: reqwest::Result<Vec<_>> = settings
-        .root_certificates
+    let certificates: reqwest::Result<Vec<_>> = root_certificates
         .iter()
         .map(|pem| reqwest::Certificate::from_pem(pem))
         .collect();
     let mut certificates = certificates?;
-    let mut builder = http_builder(settings);
+    let mut builder = http_builder(allow_private_hosts);
     if !certificates.is_empty() {
         builder = builder.tls_certs_merge(certificates.clone());
     }
     builder.build().or_else(|error| {
-        tracing::warn!(%error, api.name = settings.instance, "the system's certificates cannot be used; Mozilla's are");
+        tracing::warn!(%error, api.name = name, "the system's certificates cannot be used; Mozilla's are");
         for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
             certificates.push(reqwest::Certificate::from_der(root)?);
         }
-        http_builder(settings).tls_certs_only(certificates).build()
+        http_builder(allow_private_hosts).tls_certs_only(certificates).build()
     })
 }
 
-fn http_builder(settings: &Settings) -> reqwest::ClientBuilder {
+fn http_builder(allow_private_hosts: bool) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("millpond/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -234,14 +244,14 @@ fn http_builder(settings: &Settings) -> reqwest::ClientBuilder {
         .referer(false)
         // Sooner than servers and gateways usually do it: a call into a closing connection costs an attempt.
         .pool_idle_timeout(POOL_IDLE);
-    if settings.allow_private_hosts {
+    if allow_private_hosts {
         builder
     } else {
         builder.dns_resolver(PublicResolver)
     }
 }
 
-fn without_user(url: &str) -> String {
+pub(crate) fn without_user(url: &str) -> String {
     match (url.find("://"), url.find('@')) {
         (Some(scheme), Some(at)) if at > scheme => {
             format!("{}***{}", &url[..scheme + 3], &url[at..])

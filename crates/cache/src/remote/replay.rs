@@ -31,7 +31,7 @@ impl Remote {
             shared.generations
         };
         let tracking = self.tracking.clone().map(|on_push| {
-            let owners = ["e", "i=", "t=", "u="];
+            let owners = ["e", "i=", "m=", "t=", "u="];
             (
                 on_push,
                 owners

@@ -42,6 +42,11 @@ impl Address {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// The base URL itself.
+    pub(crate) fn url(&self) -> Url {
+        self.base.clone()
+    }
+
     pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
