@@ -65,6 +65,12 @@ bench-sweep: ## sweep 500 values that ran out, against a median answer of 230 ms
 	cargo build --release --locked -p bench
 	$(TARGET_DIR)/release/bench sweep $(BENCH_ARGS)
 
+.PHONY: bench-recall
+bench-recall: ## recall products by codes, names and in other words, by words, by vectors and by both
+	@scripts/setup demo
+	cargo build --release --locked -p bench
+	$(TARGET_DIR)/release/bench recall $(BENCH_ARGS)
+
 .PHONY: bench-calls
 bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 	@scripts/setup build

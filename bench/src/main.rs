@@ -5,6 +5,7 @@ mod changes_bench;
 mod measure;
 mod mirror_bench;
 mod query_bench;
+mod recall_bench;
 mod sweep_bench;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +25,8 @@ enum Bench {
     Changes(changes_bench::Options),
     /// Ask a large mirror: the question that the API cannot answer, point reads, searches.
     Query(query_bench::Options),
+    /// Recall products by codes, names and in other words, by words, by vectors and by both.
+    Recall(recall_bench::Options),
     /// Sweep the hot values of a simulated ConnectWise that all ran out, at its own pace.
     Sweep(sweep_bench::Options),
     /// Serve generated records (used by `mirror`, in a process of its own).
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
             Bench::Mirror(options) => mirror_bench::run(options).await,
             Bench::Changes(options) => changes_bench::run(options).await,
             Bench::Sweep(options) => sweep_bench::run(options).await,
+            Bench::Recall(options) => recall_bench::run(options).await,
             Bench::Query(options) => query_bench::run(options).await,
             Bench::Serve(options) => bulk::serve(options).await,
             Bench::Sync(options) => mirror_bench::sync(options).await,

@@ -11,6 +11,7 @@ mod events;
 mod init;
 mod keys;
 mod mcp;
+mod memory;
 mod orders;
 mod page;
 mod records;
@@ -84,6 +85,8 @@ enum Command {
     Events(events::Events),
     Sources(sources::Sources),
     Init(init::Init),
+    Remember(memory::Remember),
+    Recall(memory::Recall),
     Mcp(mcp::Mcp),
     #[command(subcommand)]
     Tenants(tenants::Tenants),
@@ -181,6 +184,8 @@ impl Command {
             Self::Events(events) => events.run(context).await,
             Self::Sources(sources) => sources.run(context).await,
             Self::Init(init) => init.run(context).await,
+            Self::Remember(remember) => remember.run(context).await,
+            Self::Recall(recall) => recall.run(context).await,
             Self::Mcp(mcp) => mcp.run(context).await,
             Self::Tenants(tenants) => tenants.run(context).await,
             Self::Projects(projects) => projects.run(context).await,

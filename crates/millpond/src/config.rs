@@ -9,6 +9,7 @@ mod chores;
 mod database;
 mod instance;
 mod load;
+mod memory;
 mod orders;
 mod origin;
 mod period;
@@ -26,6 +27,7 @@ pub use chores::{SweepConfig, WatchConfig};
 pub use database::{CallLogConfig, DatabaseConfig, LogFormat, LogsConfig, RetentionConfig};
 pub use instance::{ConnectionConfig, InstanceConfig, JobKind, LimitConfig, ScheduleConfig};
 pub use load::{ConfigError, Loaded, load, parse};
+pub use memory::MemoryConfig;
 pub use orders::{FillMode, OrdersConfig};
 pub use origin::{Effective, Origin};
 pub use period::Period;
@@ -57,6 +59,8 @@ pub struct Config {
     pub sweep: SweepConfig,
     /// What a look at a watched listing may fetch.
     pub watch: WatchConfig,
+    /// What can be recalled, and who makes vectors.
+    pub memory: MemoryConfig,
     /// An account of an upstream; one table per account.
     #[serde(rename = "instance", skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<InstanceConfig>,

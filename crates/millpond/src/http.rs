@@ -8,6 +8,7 @@ mod events;
 pub mod guard;
 mod journal;
 mod keys;
+mod memory;
 pub mod metrics;
 pub mod openapi;
 mod operator;
@@ -39,6 +40,7 @@ use crate::{
     access::{Access, Caller},
     config::{Config, Loaded},
     hot::OwnFamilies,
+    memory::Memory,
 };
 
 pub use self::guard::{KnownBy, known_by};
@@ -61,6 +63,7 @@ struct Inner {
     reader: Result<Reader, String>,
     sql_limits: Limits,
     access: Access,
+    memory: Memory,
     body_bytes_max: usize,
     request_timeout: Duration,
     metrics: PrometheusHandle,
@@ -99,6 +102,7 @@ impl App {
         }
         let is_local = config.server.listen.ip().is_loopback();
         let cache = mirror.hot().cache().clone();
+        let memory = own.memory(&mirror, config);
         let access = Access::new(mirror.store().clone(), keys, is_local, cache, own.clone());
         let (hears, until) = (access.clone(), stop.clone());
         tokio::spawn(async move { hears.hear(until).await });
@@ -115,6 +119,7 @@ impl App {
                 reader,
                 sql_limits: sql_limits(config),
                 access,
+                memory,
                 body_bytes_max: config.server.body_bytes_max,
                 request_timeout: config.server.request_timeout.0,
                 metrics: metrics::start()?,
@@ -185,6 +190,11 @@ impl App {
 
     fn house(&self) -> &House {
         &self.inner.house
+    }
+
+    /// What can be recalled.
+    pub fn memory(&self) -> &Memory {
+        &self.inner.memory
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -15,6 +15,7 @@ use crate::{
     connectors::load_connector,
     environment::Environment,
     hot::{self, OwnFamilies},
+    memory::embedder_of,
     secrets::Secrets,
 };
 
@@ -53,6 +54,7 @@ pub async fn open_hot_mirror(
     let instances = all_settings(loaded)?;
     let secrets = Secrets::new(environment.clone(), &loaded.base);
     let (hot, own) = hot::open(&loaded.config.cache, &secrets, store.clone(), &instances).await?;
+    let own = own.with_embedder(embedder_of(&loaded.config.memory, &secrets)?);
     let mirror = open(loaded, environment, store, instances, hot).await?;
     Ok((mirror, own))
 }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod instances;
 pub mod logging;
 pub mod mcp;
+pub mod memory;
 pub mod orders;
 pub mod output;
 mod progress;

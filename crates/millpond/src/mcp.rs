@@ -30,7 +30,8 @@ use crate::{access::Caller, door::Door};
 const INSTRUCTIONS: &str = "\
 Millpond holds a live copy of business SaaS (orders, stock, customers, tickets) in PostgreSQL. \
 Begin with `schema`: it names the resources, their instances and the SQL views. \
-Find records with `search` or `sql`; read one with `record`. \
+Find records with `search` or `sql`, or by what they say with `recall`; read one with `record`. \
+Keep what is worth knowing later with `remember`. \
 Every answer comes from the copy and says how old it is (`as_of`, `age_secs`); nothing here calls the service itself, \
 except `record` with `max_calls`, which spends from a call budget that people share: ask them first. \
 Answers are short: ask for a part, a page or a few columns rather than everything.";

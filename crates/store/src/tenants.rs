@@ -57,6 +57,8 @@ pub struct ProjectCounts {
     pub records: i64,
     /// Keys confined to it that are not revoked.
     pub keys: i64,
+    /// Notes that were added to it.
+    pub memories: i64,
     /// When they were counted.
     pub as_of: Timestamp,
 }
@@ -362,7 +364,7 @@ impl Store {
                         JOIN millpond.project p ON p.tenant = i.tenant AND p.id = $2 \
                        WHERE i.tenant = $1 AND (p.instances IS NULL OR i.instance = ANY (p.instances))))), \
                     (SELECT count(*) FROM millpond.api_key k WHERE k.tenant = $1 AND k.project = $2 AND k.revoked_at IS NULL), \
-                    now()",
+                    (SELECT count(*) FROM millpond.memory m WHERE m.tenant = $1 AND m.project = $2), now()",
         )
         .bind(tenant)
         .bind(id)
@@ -372,7 +374,8 @@ impl Store {
         Ok(ProjectCounts {
             records: row.get(0),
             keys: row.get(1),
-            as_of: row.get::<jiff_sqlx::Timestamp, _>(2).to_jiff(),
+            memories: row.get(2),
+            as_of: row.get::<jiff_sqlx::Timestamp, _>(3).to_jiff(),
         })
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{PgConnection, PgExecutor, Row};
 
 use crate::{
     Store,
@@ -44,8 +44,13 @@ impl Store {
         if limit.is_some_and(|limit| amount > limit) {
             return Ok(Spent::Over);
         }
-        self.count(&tenant.id, meter, tenant.window_start, amount, limit)
-            .await
+        count(
+            self.pool(),
+            (&tenant.id, meter, tenant.window_start),
+            amount,
+            limit,
+        )
+        .await
     }
 
     /// Counts what was used already, limits aside. Of a tenant that is gone, nothing.
@@ -56,35 +61,26 @@ impl Store {
         window_start: Timestamp,
         amount: i64,
     ) -> Result<()> {
-        self.count(tenant, meter, window_start, amount, None)
+        count(self.pool(), (tenant, meter, window_start), amount, None)
             .await
             .map(drop)
     }
 
-    async fn count(
-        &self,
-        tenant: &str,
-        meter: &str,
-        window_start: Timestamp,
-        amount: i64,
-        limit: Option<i64>,
-    ) -> Result<Spent> {
+    /// Whether a tenant's window has something left of a meter now. Others may take it before it is used.
+    pub async fn has_left(&self, tenant: &Tenant, meter: &str) -> Result<bool> {
+        let Some(limit) = tenant.limits.get(meter) else {
+            return Ok(true);
+        };
         let used: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO millpond.usage AS u (tenant, meter, window_start, used) \
-             SELECT t.id, $2, $3, $4 FROM millpond.tenant t WHERE t.id = $1 \
-             ON CONFLICT (tenant, meter, window_start) DO UPDATE SET used = u.used + excluded.used \
-               WHERE $5::bigint IS NULL OR u.used + excluded.used <= $5 \
-             RETURNING used",
+            "SELECT used FROM millpond.usage WHERE tenant = $1 AND meter = $2 AND window_start = $3",
         )
-        .bind(tenant)
+        .bind(&tenant.id)
         .bind(meter)
-        .bind(window_start.to_sqlx())
-        .bind(amount)
-        .bind(limit)
+        .bind(tenant.window_start.to_sqlx())
         .fetch_optional(self.pool())
         .await
-        .to("count what a tenant uses")?;
-        Ok(used.map_or(Spent::Over, |used| Spent::Within { used }))
+        .to("read what a tenant has used")?;
+        Ok(used.unwrap_or(0) < *limit)
     }
 
     /// Every meter of a tenant in its window: those that were used, and those with a limit.
@@ -121,4 +117,42 @@ impl Store {
         meters.sort_by(|a, b| a.meter.cmp(&b.meter));
         Ok(meters)
     }
+}
+
+/// As [`Store::spend`], within the transaction of what is paid for: if that is not done, nothing is counted.
+pub(crate) async fn spend_on(
+    tx: &mut PgConnection,
+    tenant: &Tenant,
+    meter: &str,
+    amount: i64,
+) -> Result<Spent> {
+    let limit = tenant.limits.get(meter).copied();
+    if limit.is_some_and(|limit| amount > limit) {
+        return Ok(Spent::Over);
+    }
+    count(tx, (&tenant.id, meter, tenant.window_start), amount, limit).await
+}
+
+async fn count(
+    on: impl PgExecutor<'_>,
+    (tenant, meter, window_start): (&str, &str, Timestamp),
+    amount: i64,
+    limit: Option<i64>,
+) -> Result<Spent> {
+    let used: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO millpond.usage AS u (tenant, meter, window_start, used) \
+         SELECT t.id, $2, $3, $4 FROM millpond.tenant t WHERE t.id = $1 \
+         ON CONFLICT (tenant, meter, window_start) DO UPDATE SET used = u.used + excluded.used \
+           WHERE $5::bigint IS NULL OR u.used + excluded.used <= $5 \
+         RETURNING used",
+    )
+    .bind(tenant)
+    .bind(meter)
+    .bind(window_start.to_sqlx())
+    .bind(amount)
+    .bind(limit)
+    .fetch_optional(on)
+    .await
+    .to("count what a tenant uses")?;
+    Ok(used.map_or(Spent::Over, |used| Spent::Within { used }))
 }

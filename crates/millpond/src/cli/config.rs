@@ -78,6 +78,9 @@ pub(super) fn missing_secrets(config: &crate::config::Config, secrets: &Secrets)
     for (n, key) in config.server.api_keys.iter().enumerate() {
         look(format!("server.api_keys[{n}]"), key);
     }
+    if let Some(key) = &config.memory.api_key {
+        look("memory.api_key".to_owned(), key);
+    }
     for instance in &config.instances {
         for connection in &instance.connections {
             for (name, reference) in &connection.secrets {

@@ -28,6 +28,8 @@ use crate::{
 
 /// Business events per company and second while the demo stays up.
 const EVENTS: usize = 1;
+/// What can be recalled: a resource, and the fields that make its texts.
+const RECALLED: (&str, [&str; 3]) = ("cin7.product", ["SKU", "Name", "Category"]);
 
 /// See it work on real orders, with nothing set up
 ///
@@ -185,7 +187,10 @@ async fn stay(
         }
     };
     let address = listener.local_addr()?;
-    let loaded = config::parse("", "", Path::new("."), &Environment::default())?;
+    let mut loaded = config::parse("", "", Path::new("."), &Environment::default())?;
+    let fields = RECALLED.1.iter().map(|field| (*field).to_owned());
+    let index = &mut loaded.config.memory.index;
+    index.insert(RECALLED.0.to_owned(), fields.collect());
     let config = &loaded.config;
     let app = App::open(
         stage.mirror.clone(),
@@ -196,6 +201,8 @@ async fn stay(
     )
     .await?;
     let worker = work(&stage.mirror, stop);
+    let (memory, until) = (app.memory().clone(), stop.clone());
+    let indexer = tokio::spawn(async move { memory.keep(&until).await });
     let question = &report.question;
     println!(
         "\nThe mirror stays up, with {EVENTS} business event a second and company, until Ctrl-C. Try:\n\
@@ -203,6 +210,7 @@ async fn stay(
          \x20   SELECT instance, count(*), sum(total) FROM cin7.sale_line GROUP BY 1;\n\
          \x20 curl http://{address}/v1/instances\n\
          \x20 curl http://{address}/metrics\n\
+         \x20 curl http://{address}/v1/memory/query --json '{{\"query\": \"tealight holders with hearts\"}}'\n\
          \x20 curl 'http://{address}/v1/changes?limit=5'\n\
          \x20 curl -G http://{address}/v1/search -d resource=cin7.sale --data-urlencode 'where=Order.Lines[].SKU={}' \\\n\
          \x20   --data-urlencode 'where=Location={}' --data-urlencode 'where=CustomerID={}' \\\n\
@@ -232,6 +240,7 @@ async fn stay(
     let (served, ()) = tokio::join!(http::serve(app, listener, grace), business);
     stop.cancel();
     worker.await?;
+    indexer.await?;
     served
 }
 

@@ -82,7 +82,7 @@ impl Serve {
         }
         let (mirror, own) =
             open_hot_mirror(&loaded, &context.environment, database.store.clone()).await?;
-        let worker = (!self.no_sync).then(|| work(&mirror, &loaded, &stop));
+        let worker = (!self.no_sync).then(|| work(&mirror, &own, &loaded, &stop));
         let served = answer(mirror, own, &loaded, keys, listener, &stop).await;
         stop.cancel();
         if let Some(worker) = worker {
@@ -114,9 +114,9 @@ impl Worker {
         if matches!(cache.store, None | Some(CacheStore::Memory)) {
             cache.store = Some(CacheStore::Off);
         }
-        let (mirror, _) =
+        let (mirror, own) =
             open_hot_mirror(&loaded, &context.environment, database.store.clone()).await?;
-        let worker = work(&mirror, &loaded, &stop);
+        let worker = work(&mirror, &own, &loaded, &stop);
         stop.cancelled().await;
         finish(worker, loaded.config.server.grace.0).await;
         database.close().await;
@@ -161,7 +161,13 @@ pub(crate) async fn answer(
 }
 
 /// Keeps the mirror in sync, and forgets what is older than configuration wants, until `stop`.
-fn work(mirror: &Mirror, loaded: &Loaded, stop: &CancellationToken) -> JoinHandle<()> {
+fn work(
+    mirror: &Mirror,
+    own: &OwnFamilies,
+    loaded: &Loaded,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let memory = own.memory(mirror, &loaded.config);
     let (mirror, stop) = (mirror.clone(), stop.clone());
     let history = loaded.config.retention.history.0;
     let orders = loaded.config.orders.clone();
@@ -173,7 +179,8 @@ fn work(mirror: &Mirror, loaded: &Loaded, stop: &CancellationToken) -> JoinHandl
         let forgotten = forget(&store, history, &stop);
         let filler = crate::orders::Orders::new(mirror.clone());
         let filled = filler.keep(&orders, &owner, &stop);
-        let (worked, (), ()) = tokio::join!(worked, forgotten, filled);
+        let remembered = memory.keep(&stop);
+        let (worked, (), (), ()) = tokio::join!(worked, forgotten, filled, remembered);
         if let Err(error) = worked {
             tracing::error!(error = super::chain_of(&error), "the worker has ended");
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use upstream::{Connector, connector::Problem};
 
 use super::{
-    CacheConfig, CacheStore, Config, InstanceConfig, LimitConfig,
+    CacheConfig, CacheStore, Config, InstanceConfig, LimitConfig, MemoryConfig,
     chores::{CONCURRENCY_MAX, PAUSE_MAX, PER_CYCLE_MAX},
     place::Place,
 };
@@ -169,6 +169,7 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
         notes.within(&at("watch", "cooldown"), cooldown, least, PAUSE_MAX);
     }
     check_cache(&config.cache, notes);
+    check_memory(&config.memory, notes);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
         notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
     }
@@ -205,6 +206,46 @@ fn check_cache(cache: &CacheConfig, notes: &mut Notes<'_>) {
         && let Err(error) = crate::hot::redis_options(urls, cache)
     {
         notes.add(&at("store"), crate::cli::chain_of(&error));
+    }
+}
+
+fn check_memory(memory: &MemoryConfig, notes: &mut Notes<'_>) {
+    let at = |key: &str| Place::of(&["memory", key]);
+    let (second, minute) = (super::Period::secs(1), super::Period::secs(60));
+    notes.within(&at("timeout"), memory.timeout, second, minute);
+    notes.within(&at("batch_max"), memory.batch_max, 1, 2048);
+    if let Some(dimensions) = memory.dimensions {
+        notes.within(&at("dimensions"), dimensions, 2, 16_384);
+    }
+    for (key, set) in [
+        ("model", memory.model.is_some()),
+        ("dimensions", memory.dimensions.is_some()),
+    ] {
+        match (memory.url.is_some(), set) {
+            (true, false) => {
+                notes.add(&at(key), "is missing: an embedder at `memory.url` needs it")
+            }
+            (false, true) => notes.add(&at(key), "needs `memory.url`, where the embedder is"),
+            _ => {}
+        }
+    }
+    if let Some(url) = &memory.url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        notes.add(&at("url"), "must begin with https:// or http://");
+    }
+    for (resource, fields) in &memory.index {
+        if let Err(error) = resource.parse::<store::ResourceName>() {
+            notes.add(&at("index"), error.to_string());
+        }
+        if fields.is_empty() {
+            notes.add(&at("index"), format!("`{resource}` has no fields"));
+        }
+        for field in fields {
+            if let Err(error) = field.parse::<memory::Field>() {
+                notes.add(&at("index"), error.to_string());
+            }
+        }
     }
 }
 

@@ -150,6 +150,7 @@ fn tables() -> Vec<Table> {
         table("[orders]", &config.orders, true),
         table("[sweep]", &config.sweep, true),
         table("[watch]", &config.watch, true),
+        table("[memory]", &config.memory, true),
         table("[[instance]]", &instance, false),
         table("[[instance.connection]]", &connection, false),
         table("[[instance.schedule]]", &schedule, false),

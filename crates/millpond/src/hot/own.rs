@@ -1,6 +1,7 @@
-//! The families that Millpond keeps hot besides the mirror's records: who asks, and what there is for them.
+//! The families that Millpond keeps hot besides the mirror's records: who asks, what there is for them, and what is
+//! recalled.
 //!
-//! They grant access. A process therefore reads them out of the cache only while it hears of every change of access
+//! The first ones grant access. A process therefore reads them out of the cache only while it hears of every change of access
 //! ([`crate::access::Access::hear`]), and never keeps copies in front of a shared store.
 
 use std::{sync::Arc, time::Duration};
@@ -9,6 +10,8 @@ use cache::{
     Cache, CacheBuilder, Everyone, Family, FamilyError, FamilySpec, Key, Life, PerTenant,
     SizeClass, Tenant as Owner, Ttl,
 };
+use memory::{Embedder, Lexical};
+use mirror::Mirror;
 use serde::{Deserialize, Serialize};
 use store::{
     access::News,
@@ -16,7 +19,11 @@ use store::{
     tenants::{Project, Tenant},
 };
 
-use crate::http::declared;
+use crate::{
+    config::Config,
+    http::declared,
+    memory::{Memory, MemoryFamilies},
+};
 
 /// How long a resolved credential is remembered.
 pub const PRINCIPAL_TTL: Duration = Duration::from_secs(60);
@@ -44,6 +51,8 @@ pub struct OwnFamilies {
     principals: Family<Everyone, str, HotPrincipal>,
     tenants: Family<PerTenant, str, HotTenant>,
     projects: Family<PerTenant, str, HotProject>,
+    recall: MemoryFamilies,
+    embedder: Arc<dyn Embedder>,
 }
 
 impl OwnFamilies {
@@ -75,7 +84,21 @@ impl OwnFamilies {
             principals: builder.family(principals.shared_only().refresh_at(1.0))?,
             tenants: builder.family(tenants.shared_only().refresh_at(1.0))?,
             projects: builder.family(projects.shared_only().refresh_at(1.0))?,
+            recall: MemoryFamilies::register(builder)?,
+            embedder: Arc::new(Lexical),
         })
+    }
+
+    /// With vectors made by `embedder` instead of the built-in one.
+    pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedder = embedder;
+        self
+    }
+
+    /// What can be recalled of `mirror`, in whose cache these families are.
+    pub fn memory(&self, mirror: &Mirror, config: &Config) -> Memory {
+        let (families, embedder) = (self.recall.clone(), Arc::clone(&self.embedder));
+        Memory::new(mirror.clone(), families, embedder, config.memory.indexed())
     }
 
     /// The key of whom a credential of this hash stands for.

@@ -14,6 +14,10 @@ pub const PRINCIPAL: &str = "cache:principal:{credential_hash}";
 pub const TENANT: &str = "cache:tenant:{tenant_id}";
 /// The family of projects.
 pub const PROJECT: &str = "cache:project:{project_id}";
+/// The family of vectors of texts.
+pub const EMBEDDING: &str = "cache:embedding:{text_hash}";
+/// The family of answers to questions.
+pub const QUERY: &str = "cache:query:{tenant}:{user}:{hash}";
 
 /// The families of what stands beside a record, as its connector names them.
 pub const PAYLOAD: &str = "the payload's own";
@@ -25,6 +29,8 @@ pub const KEYS_OWN: &str = "the key's own";
 
 /// The loaders of records and of what stands beside them.
 const RECORDS: &[&str] = &["mirror.record", "mirror.payload"];
+/// The loaders of answers to questions.
+const RECALLS: &[&str] = &["memory.query"];
 /// The loader of search answers.
 const SEARCHES: &[&str] = &["mirror.search"];
 

@@ -126,6 +126,11 @@ impl ApiError {
         Self::new(status, "bad_request", message)
     }
 
+    /// It is well said, and cannot be done with.
+    pub fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
     /// Our own fault.
     pub fn internal(cause: impl Into<String>) -> Self {
         let mut error = Self::new(

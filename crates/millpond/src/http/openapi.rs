@@ -90,7 +90,7 @@ const SCHEMAS: &[(&str, &str)] = &[
         "ProjectWithCounts",
         "tenant:text id:text title:text instances:[text]? created_at:time counts:Counts",
     ),
-    ("Counts", "records:int keys:int as_of:time"),
+    ("Counts", "records:int keys:int memories:int as_of:time"),
     ("Keys", "keys:[Key]"),
     (
         "Key",
@@ -152,6 +152,22 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "CacheKey",
         "key:text owner:text physical:text family:text loader:text ttl:text state:text age_secs?:number expires_in_secs?:number bytes?:int loading:flag",
+    ),
+    (
+        "Memory",
+        "id:text tenant:text? project:text? user:text text:text tags:[text] tier:text session_id:text? metadata:any about:any vector:text added_at:time changed_at:time",
+    ),
+    (
+        "Recall",
+        "hits:[Hit] served:text as_of:time snapshot:int embedder:text without_vectors?:text duration_ms:number",
+    ),
+    (
+        "Hit",
+        "kind:text score:number words:number? cosine:number? memory?:Memory record?:RecalledRecord",
+    ),
+    (
+        "RecalledRecord",
+        "resource:text instance:text id:text version:int text:text as_of:time",
     ),
     ("CacheForgotten", "keys:[text] forgotten:text"),
 ];

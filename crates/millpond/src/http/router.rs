@@ -11,8 +11,8 @@ use tower_http::compression::CompressionLayer;
 use crate::{console, mcp};
 
 use super::{
-    App, cache, error::ApiError, events, guard, journal, keys, metrics, openapi, operator, orders,
-    payloads, projects, records, resources, sql, state, tenants,
+    App, cache, error::ApiError, events, guard, journal, keys, memory, metrics, openapi, operator,
+    orders, payloads, projects, records, resources, sql, state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -70,6 +70,9 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/orders/plans/{plan}/cancel"),
     ("GET, POST", "/v1/orders/claims"),
     ("POST", "/v1/orders/claims/release"),
+    ("POST", "/v1/memory/add"),
+    ("POST", "/v1/memory/query"),
+    ("GET, PATCH, DELETE", "/v1/memory/{id}"),
     ("POST", "/mcp"),
 ];
 
@@ -119,6 +122,7 @@ pub fn api(app: App) -> Router {
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())
+        .merge(memory::routes())
         .merge(orders::routes())
         .merge(operator::routes())
         .merge(cache::routes());

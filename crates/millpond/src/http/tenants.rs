@@ -154,7 +154,7 @@ pub struct NewTenant {
 
 /// What a tenant may be given.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct TenantValues {
     /// Its name for people.
     title: Option<String>,

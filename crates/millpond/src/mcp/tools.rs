@@ -1,5 +1,7 @@
 //! The tools: what each is asked with, and which question to the API it is.
 
+mod notes;
+
 use std::{fmt::Write as _, future::Future, pin::Pin, sync::Arc};
 
 use http::Method;
@@ -187,6 +189,14 @@ pub(super) fn list() -> Vec<Tool> {
             "sql",
             "Ask the copy in PostgreSQL's SQL: one statement that reads. For sums, joins and lists over many records",
         ),
+        tool::<notes::Recall>(
+            "recall",
+            "Find notes and records by what they say, in any words. Answers from the copy, best first, with scores",
+        ),
+        proposes(tool::<notes::Remember>(
+            "remember",
+            "Keep a note beside the records, to be recalled later. Stored here only, never upstream",
+        )),
         tool::<Changes>(
             "changes",
             "The feed of inserts, updates and deletes: what has changed since a place in it",
@@ -242,6 +252,8 @@ pub(super) fn call<'a>(
         "record" => with(arguments, move |args| at.record(args)),
         "history" => with(arguments, move |args| at.history(args)),
         "sql" => with(arguments, move |args| at.sql(args)),
+        "recall" => with(arguments, move |args| at.recall(args)),
+        "remember" => with(arguments, move |args| at.remember(args)),
         "changes" => with(arguments, move |args| at.changes(args)),
         "orders_plans" => with(arguments, move |args| at.plans(args)),
         "orders_plan" => with(arguments, move |args| at.make_plan(args)),

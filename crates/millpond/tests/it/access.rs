@@ -441,7 +441,7 @@ fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
     use millpond::http::{
         ROUTES,
         declared::{
-            DECLARED, Effect, KEYS_OWN, Needs, PAYLOAD, PRINCIPAL, PROJECT, RECORD, TENANT,
+            DECLARED, Effect, KEYS_OWN, Needs, PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECORD, TENANT,
         },
     };
     let mut declared: Vec<(&str, &str)> = DECLARED.iter().map(|r| (r.method, r.path)).collect();
@@ -455,7 +455,8 @@ fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
     for route in DECLARED {
         let Effect::Writes(families) = route.effect else {
             let may_read = route.method == "GET"
-                || ["/v1/search", "/v1/query/sql", "/mcp"].contains(&route.path);
+                || ["/v1/search", "/v1/query/sql", "/v1/memory/query", "/mcp"]
+                    .contains(&route.path);
             assert!(may_read, "{} {} reads?", route.method, route.path);
             continue;
         };
@@ -470,7 +471,7 @@ fn every_route_is_declared_and_every_write_says_what_it_makes_old() {
             route.method,
             route.path
         );
-        let known = [KEYS_OWN, PRINCIPAL, TENANT, PROJECT, RECORD, PAYLOAD];
+        let known = [KEYS_OWN, PRINCIPAL, TENANT, PROJECT, QUERY, RECORD, PAYLOAD];
         assert!(families.iter().all(|family| known.contains(family)));
     }
 }

@@ -18,6 +18,7 @@ mod fuzz;
 mod http;
 mod killed;
 mod mcp;
+mod memory;
 mod mirroring;
 #[path = "../../../cache/tests/it/netbox.rs"]
 #[expect(dead_code, reason = "the cache's own tests use more of it")]

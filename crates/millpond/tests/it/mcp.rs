@@ -53,7 +53,7 @@ fn expect_all_answers(output: &Output) {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(
         lines[0],
-        "tools: schema status search record history sql changes orders_plans orders_plan"
+        "tools: schema status search record history sql recall remember changes orders_plans orders_plan"
     );
     let has = |words: &str| assert!(said.contains(words), "no `{words}` in\n{said}");
     has("search: ['");
@@ -61,6 +61,7 @@ fn expect_all_answers(output: &Output) {
     has("fresh: refused: this may cost up to 1 calls of pond-");
     has("sql: [['pond-eu', 2], ['pond-uk', 2]]");
     has("sql: refused: ");
+    has("recall: made ['Orders of pond-uk leave on Tuesdays']");
     has("changes: ['i");
     has("status: 2 instances");
 }
@@ -132,7 +133,7 @@ async fn without_a_key_there_are_no_tools_once_keys_are_asked_for() {
     assert!(tools.as_array().unwrap().len() >= 7, "{tools}");
     for tool in tools.as_array().unwrap() {
         assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
-        let reads = tool["name"] != "orders_plan";
+        let reads = tool["name"] != "orders_plan" && tool["name"] != "remember";
         assert_eq!(tool["annotations"]["readOnlyHint"], reads, "{tool}");
         assert_eq!(tool["annotations"]["destructiveHint"], false, "{tool}");
     }

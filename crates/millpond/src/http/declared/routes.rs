@@ -3,11 +3,11 @@
 use super::{
     AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, KEYS_OWN,
     LIMIT, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT,
-    ORDER, ORDER_STATE, PAYLOAD, PRINCIPAL, PROJECT, RECORD, RECORDS, RESOURCE, ROWS_AFTER,
-    SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
+    ORDER, ORDER_STATE, PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECALLS, RECORD, RECORDS, RESOURCE,
+    ROWS_AFTER, SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
 };
 use crate::{
-    http::{keys, operator, orders, projects, records, sql, tenants},
+    http::{keys, memory, operator, orders, projects, records, sql, tenants},
     orders::{HoldAsk, PlanAsk},
 };
 
@@ -431,6 +431,30 @@ pub const DECLARED: &[Declared] = &[
     .query(&[SAID_BY])
     .body::<orders::ReleaseUnits>()
     .status(204),
+    writes(
+        "POST",
+        "/v1/memory/add",
+        User,
+        &[QUERY],
+        "Keep a note beside the records",
+    )
+    .body::<memory::NewMemory>()
+    .answer("Memory")
+    .status(201),
+    reads(
+        "POST",
+        "/v1/memory/query",
+        User,
+        "The notes and records that answer a question best",
+    )
+    .body::<memory::MemoryQuery>()
+    .cached(RECALLS)
+    .answer("Recall"),
+    reads("GET", "/v1/memory/{id}", User, "One note").answer("Memory"),
+    writes("PATCH", "/v1/memory/{id}", User, &[QUERY], "Change a note")
+        .body::<memory::MemoryValues>()
+        .answer("Memory"),
+    writes("DELETE", "/v1/memory/{id}", User, &[QUERY], "Forget a note").status(204),
     reads(
         "POST",
         "/mcp",
