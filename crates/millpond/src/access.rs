@@ -4,6 +4,7 @@ mod hearing;
 pub mod quota;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -29,25 +30,43 @@ use crate::hot::{HotPrincipal, HotProject, HotTenant, OwnFamilies};
 /// How often requests that need not be counted at once are written down.
 const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
-/// The keys that configuration names. Whoever shows one is an operator.
+/// The keys that configuration names: whoever shows one is an operator. And what upstreams show with their webhooks.
 #[derive(Debug, Clone, Default)]
-pub struct ApiKeys(Vec<Secret>);
+pub struct ApiKeys {
+    keys: Vec<Secret>,
+    hooks: BTreeMap<String, Secret>,
+}
 
 impl ApiKeys {
     /// These keys.
     pub fn new(keys: Vec<Secret>) -> Self {
-        Self(keys)
+        Self {
+            keys,
+            hooks: BTreeMap::new(),
+        }
+    }
+
+    /// With the secret of each instance that upstream tells of things.
+    pub fn with_hooks(mut self, hooks: BTreeMap<String, Secret>) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    /// Whether `shown` is the secret of an instance's webhooks; `None` when it has none.
+    fn admits_hook(&self, instance: &str, shown: &[u8]) -> Option<bool> {
+        let secret = self.hooks.get(instance)?;
+        Some(secret.expose().as_bytes().ct_eq(shown).into())
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Whether `key` is one of them. Takes as long for a wrong key as for a right one.
     fn admits(&self, key: &[u8]) -> bool {
         let mut admitted = subtle::Choice::from(0);
-        for known in &self.0 {
+        for known in &self.keys {
             admitted |= known.expose().as_bytes().ct_eq(key);
         }
         admitted.into()
@@ -175,6 +194,11 @@ impl Access {
     pub async fn is_open(&self) -> Result<bool, StoreError> {
         let inner = &self.inner;
         Ok(inner.is_local && inner.configured.is_empty() && self.hasher().await?.is_none())
+    }
+
+    /// Whether `shown` is the secret of an instance's webhooks; `None` when nobody listens to them.
+    pub fn admits_hook(&self, instance: &str, shown: &[u8]) -> Option<bool> {
+        self.inner.configured.admits_hook(instance, shown)
     }
 
     /// Who shows this credential; `None`: nobody who is known.

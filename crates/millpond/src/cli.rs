@@ -14,6 +14,7 @@ mod mcp;
 mod memory;
 mod orders;
 mod page;
+mod rates;
 mod records;
 mod runs;
 mod schedule;
@@ -79,6 +80,8 @@ enum Command {
     Sql(sql::Sql),
     Get(records::Get),
     Search(records::Search),
+    #[command(subcommand)]
+    Rates(rates::Rates),
     Runs(runs::Runs),
     Quarantine(runs::Quarantine),
     Changes(changes::Changes),
@@ -178,6 +181,7 @@ impl Command {
             Self::Sql(sql) => sql.run(context).await,
             Self::Get(get) => get.run(context).await,
             Self::Search(search) => search.run(context).await,
+            Self::Rates(rates) => rates.run(context).await,
             Self::Runs(runs) => runs.run(context).await,
             Self::Quarantine(quarantine) => quarantine.run(context).await,
             Self::Changes(changes) => changes.run(context).await,

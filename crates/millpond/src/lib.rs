@@ -20,5 +20,6 @@ pub mod memory;
 pub mod orders;
 pub mod output;
 mod progress;
+mod rates;
 pub mod secrets;
 mod signals;

@@ -272,29 +272,6 @@ impl Store {
             .to("remove a connection")?;
         known(done.rows_affected(), instance, name)
     }
-
-    /// Sets the average rate of a month: one unit of `currency` in `reporting`.
-    pub async fn save_rate(
-        &self,
-        month: jiff::civil::Date,
-        currency: &str,
-        reporting: &str,
-        rate: &str,
-    ) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO millpond.rate (month, currency, reporting, rate) \
-             VALUES (date_trunc('month', $1::text::date)::date, $2, $3, $4::text::numeric) \
-             ON CONFLICT (month, currency, reporting) DO UPDATE SET rate = excluded.rate",
-        )
-        .bind(month.to_string())
-        .bind(currency)
-        .bind(reporting)
-        .bind(rate)
-        .execute(self.pool())
-        .await
-        .to("save a rate")?;
-        Ok(())
-    }
 }
 
 fn known(rows: u64, instance: &str, name: &str) -> Result<()> {

@@ -20,12 +20,14 @@ mod outdated;
 pub mod private;
 pub mod quarantine;
 pub mod queue;
+pub mod rates;
 pub mod read;
 pub mod reader;
 pub mod recall;
 pub mod records;
 pub mod resources;
 pub mod runs;
+pub mod saved_queries;
 pub mod sources;
 pub mod tenants;
 #[cfg(feature = "testing")]

@@ -9,6 +9,7 @@ mod diagnostics;
 mod endpoint;
 mod errors;
 mod feed;
+mod hook;
 mod limits;
 mod notes;
 mod paging;
@@ -30,6 +31,7 @@ pub use diagnostics::{Diagnostics, Problem};
 pub use endpoint::Endpoint;
 pub use errors::{ErrorRules, MissingRules, ThrottleRules};
 pub use feed::{ChangeFilter, Changes, Reconcile, StampFormat};
+pub use hook::Hook;
 pub use limits::Limits;
 pub use paging::{Paging, PagingKind, TotalAt};
 pub use payload::{Part, PartSource, Payload};
@@ -64,6 +66,8 @@ pub struct Connector {
     pub sweeps: Vec<Arc<Sweep>>,
     /// Listings that tell of other records.
     pub watches: Vec<Arc<Watch>>,
+    /// What it tells of by itself.
+    pub hooks: Vec<Hook>,
     /// The flattening views.
     pub views: Vec<View>,
     /// Tables of freshness rules by name; evaluated elsewhere.
@@ -110,6 +114,7 @@ impl Connector {
                     .iter()
                     .map(|table| Arc::new(Watch::read(table)))
                     .collect(),
+                hooks: root.tables("hook").iter().map(Hook::read).collect(),
                 views: root.tables("view").iter().map(View::read).collect(),
                 ttl,
             };

@@ -82,6 +82,9 @@ pub(super) fn missing_secrets(config: &crate::config::Config, secrets: &Secrets)
         look("memory.api_key".to_owned(), key);
     }
     for instance in &config.instances {
+        if let Some(secret) = &instance.hook_secret {
+            look(format!("hook_secret of {}", instance.name), secret);
+        }
         for connection in &instance.connections {
             for (name, reference) in &connection.secrets {
                 look(

@@ -139,7 +139,8 @@ fn begin(loaded: &Loaded, context: &Context) -> anyhow::Result<(CancellationToke
 fn api_keys(loaded: &Loaded, secrets: &Secrets) -> anyhow::Result<ApiKeys> {
     let keys = loaded.config.server.api_keys.iter();
     let keys: Result<Vec<_>, String> = keys.map(|key| secrets.resolve(key)).collect();
-    Ok(ApiKeys::new(keys.map_err(Usage)?))
+    let hooks = http::hooks::hook_secrets(loaded, secrets).map_err(Usage)?;
+    Ok(ApiKeys::new(keys.map_err(Usage)?).with_hooks(hooks))
 }
 
 /// Answers requests until `stop`.

@@ -46,6 +46,10 @@ pub struct InstanceConfig {
     /// Whether `base_url` may be on this machine or in a private network.
     #[serde(default)]
     pub private_hosts: bool,
+    /// What upstream shows with its webhooks, `env:NAME` or `file:PATH`. Absent: nobody listens to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub hook_secret: Option<SecretRef>,
     /// A set of credentials with a call limit of its own; more of them multiply the ceiling.
     #[serde(rename = "connection", default)]
     pub connections: Vec<ConnectionConfig>,

@@ -14,7 +14,7 @@ use crate::environment::Environment;
 pub const FILE_NAME: &str = "millpond.toml";
 
 /// Keys whose values are never shown, because somebody may have put a secret there.
-const SECRET_KEYS: [&str; 4] = ["secrets", "api_keys", "api_key", "url"];
+const SECRET_KEYS: [&str; 5] = ["secrets", "api_keys", "api_key", "url", "hook_secret"];
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

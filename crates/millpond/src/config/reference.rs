@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny, de::MapAccess, de::Visitor};
 use serde_json::Value;
 
-use super::{Config, ConnectionConfig, InstanceConfig, LimitConfig, ScheduleConfig};
+use super::{Config, ConnectionConfig, InstanceConfig, LimitConfig, ScheduleConfig, SecretRef};
 
 /// One table of the file.
 struct Table {
@@ -136,6 +136,7 @@ fn tables() -> Vec<Table> {
         concurrency: Some(1),
         limit: Some(limit),
         private_hosts: false,
+        hook_secret: Some(SecretRef::Env("NAME".to_owned())),
         connections: vec![connection.clone()],
         schedules: vec![schedule.clone()],
     };

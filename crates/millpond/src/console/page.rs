@@ -134,7 +134,9 @@ impl Pages {
             (None, "") => "anybody on this machine",
             (None, _) => "operator",
         };
+        // What every page has goes before what a page calls the same.
         let frame = merged(
+            content,
             json!({
                 "places": PLACES,
                 "place": viewer.place,
@@ -145,7 +147,6 @@ impl Pages {
                 "version": env!("CARGO_PKG_VERSION"),
                 "now": jiff::Timestamp::now().to_string()
             }),
-            content,
         );
         self.render(status, template, &frame)
     }

@@ -128,6 +128,12 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:text instance:text order:text line:text? node:text sku:text qty:int strength:text made:text expires:text? by:text reason:text plan:int? added_at:time",
     ),
     ("Held", "id:text"),
+    ("Rates", "rates:[Rate]"),
+    ("Rate", "month:text currency:text reporting:text rate:text"),
+    ("Queries", "queries:[Query]"),
+    ("Query", "name:text title:text sql:text built_in:flag"),
+    ("SavedQuery", "name:text title:text sql:text"),
+    ("Heard", "resource:text? queued:int"),
     ("Settings", "settings:[Setting]"),
     (
         "Setting",

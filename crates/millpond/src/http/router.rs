@@ -11,8 +11,8 @@ use tower_http::compression::CompressionLayer;
 use crate::{console, mcp};
 
 use super::{
-    App, cache, error::ApiError, events, guard, journal, keys, memory, metrics, openapi, operator,
-    orders, payloads, projects, records, resources, sql, state, tenants,
+    App, cache, error::ApiError, events, guard, hooks, journal, keys, memory, metrics, openapi,
+    operator, orders, payloads, projects, rates, records, resources, saved, sql, state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -59,6 +59,11 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/cache/families"),
     ("GET", "/v1/cache/doctor"),
     ("GET, DELETE", "/v1/cache/keys/{key}"),
+    ("POST", "/v1/hooks/{instance}"),
+    ("GET, PUT", "/v1/rates"),
+    ("GET", "/v1/queries"),
+    ("PUT, DELETE", "/v1/queries/{name}"),
+    ("POST", "/v1/queries/{name}/run"),
     ("GET", "/v1/settings"),
     ("GET", "/v1/calls/report"),
     ("PATCH", "/v1/instances/{instance}/connections/{connection}"),
@@ -125,6 +130,8 @@ pub fn api(app: App) -> Router {
         .merge(memory::routes())
         .merge(orders::routes())
         .merge(operator::routes())
+        .merge(rates::routes())
+        .merge(saved::routes())
         .merge(cache::routes());
     let guarded = cache::noted(&app, guarded)
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
@@ -132,6 +139,7 @@ pub fn api(app: App) -> Router {
         .route("/healthz", get(state::healthz))
         .route("/readyz", get(state::readyz))
         .route("/openapi.json", get(openapi::show_openapi))
+        .merge(hooks::routes())
         .merge(guarded)
         .fallback(async || {
             ApiError::not_found("there is no such route").hint("docs/http.md lists the routes")

@@ -15,10 +15,10 @@ const PARAMS_MAX: usize = 100;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlQuery {
-    sql: String,
+    pub(super) sql: String,
     /// The values of `$1`, `$2`, …
     #[serde(default)]
-    params: Vec<Value>,
+    pub(super) params: Vec<Value>,
 }
 
 /// What it found.

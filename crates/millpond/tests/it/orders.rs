@@ -9,5 +9,5 @@ mod fire;
 mod killed;
 mod ledger;
 mod odd;
-mod shop;
+pub mod shop;
 mod worker;

@@ -229,7 +229,10 @@ impl World {
             .unwrap();
         let hot = mirror.hot().clone();
         let stop = CancellationToken::new();
+        let secrets = millpond::secrets::Secrets::new(environment.clone(), &loaded.base);
+        let hooks = http::hooks::hook_secrets(loaded, &secrets).unwrap();
         let keys = ApiKeys::new(keys.iter().map(|key| Secret::new(*key)).collect());
+        let keys = keys.with_hooks(hooks);
         let app = App::open(mirror, own, loaded, keys, stop.clone())
             .await
             .unwrap();

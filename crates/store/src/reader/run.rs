@@ -232,6 +232,9 @@ fn literal(value: &serde_json::Value) -> Result<String, QueryError> {
     ))
 }
 
+/// What PostgreSQL says of a statement that has more places than there are values.
+const TOO_FEW_VALUES: &str = "08P01";
+
 /// PostgreSQL's refusal in the caller's terms: `prefix` characters of the statement are ours.
 fn refused(error: sqlx::Error, prefix: usize) -> QueryError {
     let Some(refusal) = error
@@ -240,9 +243,11 @@ fn refused(error: sqlx::Error, prefix: usize) -> QueryError {
     else {
         return QueryError::Away { source: error };
     };
-    // 57P: the server goes down; 53: it has no room left; 57014 is our own time limit.
+    // 57P: the server goes down; 53: it has no room left; 57014 is our own time limit. 08P01 is of the class of lost
+    // connections, and says that a statement has more places than there are values.
     let code = refusal.code();
-    if code.starts_with("57P") || code.starts_with("08") || code == "53300" {
+    let is_lost = code.starts_with("08") && code != TOO_FEW_VALUES;
+    if code.starts_with("57P") || is_lost || code == "53300" {
         return QueryError::Away { source: error };
     }
     let position = match refusal.position() {
@@ -252,6 +257,7 @@ fn refused(error: sqlx::Error, prefix: usize) -> QueryError {
         _ => None,
     };
     let hint = refusal.hint().map(str::to_owned).or_else(|| match code {
+        TOO_FEW_VALUES => Some("give a value for each of $1, $2, … under `params`".to_owned()),
         "42501" | "25006" | "0A000" => Some(format!(
             "the door takes {}, on the tables of the connectors",
             ALLOWED

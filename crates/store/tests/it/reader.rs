@@ -109,6 +109,27 @@ async fn every_form_of_a_reading_statement_is_answered() {
 }
 
 #[tokio::test]
+async fn a_place_without_a_value_is_told_and_not_taken_for_a_lost_connection() {
+    let (_database, reader) = door().await;
+    for params in [&[][..], &[json!("1")][..]] {
+        let sql = "SELECT id FROM cin7.sale WHERE id = $1::text OR id = $2::text";
+        let error = reader.query(sql, params, &Limits::default()).await;
+        let error = error.unwrap_err();
+        assert!(matches!(error, QueryError::Refused { .. }), "{error:?}");
+    }
+    let one = "SELECT id FROM cin7.sale WHERE id = $1::text";
+    let error = reader
+        .query(one, &[], &Limits::default())
+        .await
+        .unwrap_err();
+    let QueryError::Refused { code, hint, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(code, "08P01");
+    assert!(hint.as_deref().is_some_and(|hint| hint.contains("params")));
+}
+
+#[tokio::test]
 async fn parameters_take_the_types_the_statement_gives_them() {
     let (_database, reader) = door().await;
     let sql = "SELECT id FROM cin7.sale WHERE (body->>'Total')::numeric > $1 AND id = ANY ($2) AND $3::text IS NULL";

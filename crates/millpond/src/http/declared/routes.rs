@@ -7,7 +7,7 @@ use super::{
     ROWS_AFTER, SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
 };
 use crate::{
-    http::{keys, memory, operator, orders, projects, records, sql, tenants},
+    http::{keys, memory, operator, orders, projects, rates, records, saved, sql, tenants},
     orders::{HoldAsk, PlanAsk},
 };
 
@@ -182,6 +182,52 @@ pub const DECLARED: &[Declared] = &[
         "Forget a hot value",
     )
     .answer("CacheForgotten"),
+    writes(
+        "POST",
+        "/v1/hooks/{instance}",
+        Nobody,
+        &[],
+        "A webhook of upstream: the instance's secret is shown, and what it tells of is fetched",
+    )
+    .answer("Heard")
+    .status(202),
+    reads(
+        "GET",
+        "/v1/rates",
+        User,
+        "Average rates of currencies, by month",
+    )
+    .query(&[LIMIT])
+    .answer("Rates"),
+    writes("PUT", "/v1/rates", Operator, &[], "Save rates")
+        .body::<rates::NewRates>()
+        .answer("Rates"),
+    reads("GET", "/v1/queries", Developer, "Saved queries and reports").answer("Queries"),
+    writes(
+        "PUT",
+        "/v1/queries/{name}",
+        Developer,
+        &[],
+        "Save a query under a name",
+    )
+    .body::<saved::NewQuery>()
+    .answer("SavedQuery"),
+    writes(
+        "DELETE",
+        "/v1/queries/{name}",
+        Developer,
+        &[],
+        "Remove a saved query",
+    )
+    .status(204),
+    reads(
+        "POST",
+        "/v1/queries/{name}/run",
+        Developer,
+        "The answer of a saved query, by the caller's own rights",
+    )
+    .body::<saved::QueryValues>()
+    .answer("SqlAnswer"),
     reads(
         "GET",
         "/v1/settings",

@@ -27,6 +27,8 @@ pub const INSTANCE: &str = "pond";
 /// The second company, where there is one.
 pub const OTHER: &str = "lake";
 
+/// What the simulated service shows with its webhooks.
+pub const HOOK_SECRET: &str = "a-secret-of-the-webhooks";
 /// How often a condition is looked at.
 pub const POLL: Duration = Duration::from_millis(1);
 
@@ -52,7 +54,7 @@ pub fn pace() -> Pace {
 pub fn config(sim: &Cin7) -> String {
     let instance = |(name, nth): (&str, usize)| {
         format!(
-            "[[instance]]\nname = \"{name}\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
+            "[[instance]]\nname = \"{name}\"\nconnector = \"cin7\"\nbase_url = \"{}\"\nprivate_hosts = true\nhook_secret = \"env:SIM_HOOK\"\n\
              timeout = \"2s\"\nlimit = {{ calls = 5000, per = \"1s\" }}\n\
              resources = [\"sale_header\", \"sale\", \"product\", \"availability\", \"location\", \"purchase\", \"assembly\"]\n\
              [[instance.connection]]\nname = \"main\"\n\
@@ -75,7 +77,9 @@ pub fn variables(sim: &Cin7) -> Vec<(String, String)> {
             (format!("SIM_KEY{nth}"), account.keys[0].clone()),
         ]
     });
-    pairs.collect()
+    pairs
+        .chain([("SIM_HOOK".to_owned(), HOOK_SECRET.to_owned())])
+        .collect()
 }
 
 fn environment(sim: &Cin7) -> Environment {

@@ -1,4 +1,4 @@
-//! What must hold for `[[sweep]]` and `[[watch]]`.
+//! What must hold for `[[sweep]]`, `[[watch]]` and `[[hook]]`.
 
 use super::{Connector, Notes, closest};
 
@@ -15,7 +15,7 @@ pub(super) fn names(connector: &Connector) -> impl Iterator<Item = (&'static str
     sweeps.chain(watches)
 }
 
-/// Notes every reference of a sweep or a watch that leads nowhere.
+/// Notes every reference of a sweep, a watch or a hook that leads nowhere.
 pub(super) fn check(connector: &Connector, notes: &Notes) {
     for sweep in &connector.sweeps {
         let at = |key: &str| format!("sweep.{}.{key}", sweep.name);
@@ -48,6 +48,23 @@ pub(super) fn check(connector: &Connector, notes: &Notes) {
             ),
             Some(_) => {}
             None => must_be_payload(connector, notes, &at("payload"), &watch.payload, ""),
+        }
+    }
+    for hook in &connector.hooks {
+        let key = format!("hook.{}.resource", hook.name);
+        let known = connector.resources.iter().map(|r| r.name.as_str());
+        match connector.resource(&hook.resource) {
+            Some(resource) if resource.get.is_none() || resource.key.len() != 1 => notes.problem(
+                &key,
+                format!(
+                    "`{}` cannot be fetched by one id: it needs `get` and a `key` of one value",
+                    hook.resource
+                ),
+            ),
+            None if !hook.resource.is_empty() => {
+                unknown(notes, &key, "resource", &hook.resource, known);
+            }
+            _ => {}
         }
     }
 }
