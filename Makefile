@@ -92,6 +92,11 @@ bench-freshness: ## spend 60 calls a minute by several policies, and count the s
 	@scripts/setup build
 	cargo bench --locked -p freshness --bench spend -- $(BENCH_ARGS)
 
+.PHONY: bench-freshness-live
+bench-freshness-live: ## the real server under both policies at one cap: answers compared with the truth
+	@scripts/setup test
+	cargo test --locked -p millpond --test it live::bench_freshness_live -- --ignored --nocapture
+
 .PHONY: bench-cache
 bench-cache: ## hits, stampedes and outages of the cache, beside the raw libraries
 	@scripts/setup test

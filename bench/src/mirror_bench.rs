@@ -91,6 +91,7 @@ pub async fn sync(options: SyncOptions) -> Result<()> {
         }),
         concurrency: None,
         chores: Default::default(),
+        freshness: Default::default(),
     };
     let mirror = Mirror::open(store, vec![settings], Arc::new(NoSecret), None).await?;
     let ask = SyncAsk {

@@ -199,6 +199,7 @@ async fn open(cluster: &PrivateCluster, upstream: Arc<ConnectWise>) -> Result<Mi
         limit: None,
         concurrency: None,
         chores: Default::default(),
+        freshness: Default::default(),
     };
     let store = Store::open(&cluster.url_of("postgres"), 10).await?;
     Ok(Mirror::open(store, vec![settings], Arc::new(Keys(upstream)), None).await?)

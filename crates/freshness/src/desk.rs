@@ -6,6 +6,7 @@
 
 mod explain;
 mod forecast;
+mod reads;
 mod record;
 mod state;
 
@@ -19,8 +20,9 @@ use crate::queue::Queue;
 use crate::staleness::{Staleness, Worth};
 
 pub use explain::{Explanation, Reason};
-pub use forecast::Forecast;
-pub use state::{RecordState, SharedState, StateError};
+pub use forecast::{Cover, Forecast};
+pub use reads::READ_FADE;
+pub use state::{Learned, RecordState, SharedState, StateError};
 
 use record::Record;
 
@@ -74,7 +76,7 @@ pub enum Decision {
 pub const RECORD_BYTES: usize = 64;
 
 /// See the module's comment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Desk {
     policy: Policy,
     /// What times are counted from: well before the desk began, so that older fetches have a place.

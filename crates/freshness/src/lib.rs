@@ -6,6 +6,7 @@
 mod age_hazard;
 mod change_rate;
 mod desk;
+mod feed;
 mod price;
 mod queue;
 mod read_rate;
@@ -14,9 +15,10 @@ mod signals;
 mod staleness;
 
 pub use desk::{
-    Decision, Desk, Explanation, Forecast, PROMISE_SHARE_MAX, Policy, RECORD_BYTES, Reason,
-    RecordState, Seen, SharedState, Slot, StateError,
+    Cover, Decision, Desk, Explanation, Forecast, Learned, PROMISE_SHARE_MAX, Policy, READ_FADE,
+    RECORD_BYTES, Reason, RecordState, Seen, SharedState, Slot, StateError,
 };
+pub use feed::look_every;
 pub use price::Allowance;
 pub use rules::{Lifetime, Note, RuleError, Rules};
 pub use signals::{Signal, SignalMap, Signals};

@@ -8,6 +8,7 @@ mod connections;
 mod connector;
 mod demo;
 mod events;
+mod freshness;
 mod init;
 mod keys;
 mod mcp;
@@ -104,6 +105,8 @@ enum Command {
     #[command(subcommand)]
     Connections(connections::Connections),
     Schedule(schedule::Schedule),
+    Explain(freshness::Explain),
+    Forecast(freshness::Forecast),
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),
     #[command(subcommand)]
@@ -198,6 +201,8 @@ impl Command {
             Self::Cache(cache) => cache.run(context).await,
             Self::Connections(connections) => connections.run(context).await,
             Self::Schedule(schedule) => schedule.run(context).await,
+            Self::Explain(explain) => explain.run(context).await,
+            Self::Forecast(forecast) => forecast.run(context).await,
             Self::Connector(connector) => connector.run(context),
             Self::Orders(orders) => orders.run(context).await,
             Self::Config(config) => config.run(context),

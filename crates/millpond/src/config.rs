@@ -7,6 +7,7 @@ mod cache;
 mod check;
 mod chores;
 mod database;
+mod freshness;
 mod instance;
 mod load;
 mod memory;
@@ -25,6 +26,7 @@ pub use cache::{CacheConfig, CacheStore};
 pub(crate) use check::is_hours;
 pub use chores::{SweepConfig, WatchConfig};
 pub use database::{CallLogConfig, DatabaseConfig, LogFormat, LogsConfig, RetentionConfig};
+pub use freshness::{FreshnessConfig, InstanceFreshnessConfig, PolicyName};
 pub use instance::{ConnectionConfig, InstanceConfig, JobKind, LimitConfig, ScheduleConfig};
 pub use load::{ConfigError, Loaded, load, parse};
 pub use memory::MemoryConfig;
@@ -51,6 +53,8 @@ pub struct Config {
     /// The hot cache in front of the mirror.
     #[serde(deserialize_with = "cache::line_or_table")]
     pub cache: CacheConfig,
+    /// Which calls are worth making for what is read.
+    pub freshness: FreshnessConfig,
     /// How long the past is kept.
     pub retention: RetentionConfig,
     /// What happens when supply arrives for open orders.

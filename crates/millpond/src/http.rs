@@ -5,6 +5,7 @@ mod caller;
 pub mod declared;
 pub mod error;
 mod events;
+mod freshness;
 pub mod guard;
 pub mod hooks;
 mod journal;

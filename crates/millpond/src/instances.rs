@@ -65,6 +65,7 @@ fn all_settings(loaded: &Loaded) -> anyhow::Result<Vec<InstanceSettings>> {
         let connector = load_connector(&instance.connector, &loaded.base)?;
         let mut settings = settings(instance, connector);
         settings.chores = chores(&loaded.config);
+        settings.freshness = loaded.config.freshness.settings(instance.freshness);
         instances.push(settings);
     }
     Ok(instances)
@@ -130,6 +131,7 @@ fn settings(instance: &InstanceConfig, connector: Arc<upstream::Connector>) -> I
         limit: instance.limit.map(limit),
         concurrency: instance.concurrency,
         chores: Default::default(),
+        freshness: Default::default(),
     }
 }
 

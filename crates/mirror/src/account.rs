@@ -14,7 +14,10 @@ use store::{
 use upstream::{Class, Client, RawRecord, Resource};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{error::Result, payload::PayloadKind, settings::InstanceSettings, targets::Targets};
+use crate::{
+    error::Result, payload::PayloadKind, settings::InstanceSettings, spending::Spending,
+    targets::Targets,
+};
 
 /// A connection's window may have this many calls; larger limits become smaller windows, which allow no more.
 pub(crate) const SLOTS_MAX: u32 = 600;
@@ -28,6 +31,8 @@ pub(crate) struct Account {
     pub payloads: Vec<Arc<PayloadKind>>,
     /// How fresh its records and payloads should be.
     pub targets: Targets,
+    /// Which of them deserve calls.
+    pub spending: Spending,
 }
 
 /// One resource of an instance.

@@ -178,7 +178,7 @@ impl Mirror {
         }
         let age_max = younger_than(read, now);
         let answer = self
-            .payload_due(account, kind, &Arc::new(parent), &key, (ttl, age_max))
+            .payload_due(account, kind, &Arc::new(parent), &key, (Some(ttl), age_max))
             .await?;
         Ok(match answer {
             Some(answer) if answer.stale.is_none() => HotNext::Lives(answer.record.as_of, ttl),

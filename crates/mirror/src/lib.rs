@@ -21,6 +21,7 @@ mod reading;
 pub mod schedule;
 mod settings;
 mod setup;
+mod spending;
 mod status;
 mod sweep;
 mod sync;
@@ -33,6 +34,7 @@ mod worker;
 
 use std::{collections::HashSet, sync::Arc};
 
+pub use freshness::Policy;
 use store::{ResourceName, Store};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -54,8 +56,10 @@ pub use crate::{
     progress::{Listener, Progress},
     reading::{ReadAnswer, ReadAsk},
     settings::{
-        ConnectionSettings, InstanceSettings, ResourceFilter, ScheduleOverride, SecretSource,
+        ConnectionSettings, FreshnessSettings, InstanceSettings, ResourceFilter, ScheduleOverride,
+        SecretSource,
     },
+    spending::{Explained, ForecastRow, Forecasted, LastDecision},
     status::{ResourceStatus, Status},
     sweep::{Standing, SweepReport},
     sync::{SyncAsk, SyncReport},

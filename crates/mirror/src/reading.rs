@@ -306,8 +306,9 @@ impl Wish<'_> {
             return Ok(is_asked_for);
         };
         let of = &kind.resource.name;
-        let ttl = account.lifetime(table, of, record, self.asked).await?;
-        Ok(ttl.is_none_or(|ttl| age <= ttl))
+        let tier = account.tier(table, of, record, self.asked).await?;
+        let age_max = account.spending.age_max(tier);
+        Ok(age_max.is_none_or(|age_max| age <= age_max))
     }
 }
 

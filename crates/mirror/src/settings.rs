@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use freshness::Policy;
 use store::instances::CallLimit;
 use upstream::{Connector, Secret};
 
@@ -38,6 +39,32 @@ pub struct InstanceSettings {
     pub concurrency: Option<u32>,
     /// How sweeps and watches are done.
     pub chores: ChoreSettings,
+    /// Which calls are worth making.
+    pub freshness: FreshnessSettings,
+}
+
+/// Which calls of an instance are worth making for the freshness of what is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FreshnessSettings {
+    /// Whether the TTL tables decide, or what a call saves.
+    pub policy: Policy,
+    /// Under [`Policy::Priced`]: nobody is answered with an older copy while upstream answers.
+    pub max_age: Duration,
+    /// Under [`Policy::Priced`]: the share of the calls that changes feeds may take, 0 to 1.
+    pub feed_share: f64,
+    /// Under [`Policy::Priced`]: a feed is asked no more often than this, however free calls are.
+    pub feed_every_min: Duration,
+}
+
+impl Default for FreshnessSettings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Tiers,
+            max_age: Duration::from_secs(3600),
+            feed_share: 0.25,
+            feed_every_min: Duration::from_secs(3),
+        }
+    }
 }
 
 /// One connection of an instance.

@@ -18,6 +18,7 @@ use crate::{
     payload::PayloadKind,
     schedule::QuietHours,
     settings::{ConnectionSettings, InstanceSettings, SecretSource},
+    spending::Spending,
     targets::Targets,
 };
 
@@ -94,6 +95,7 @@ pub(crate) async fn open_account(
         reason: crate::listing::chain(&e),
     })?;
     Ok(Account {
+        spending: Spending::new(settings.freshness, jiff::Timestamp::now()),
         settings,
         client,
         store: store.clone(),

@@ -213,8 +213,22 @@ impl Reading {
 }
 
 impl Account {
-    /// How long something of the record `row` of `resource` may live by the rules of `table`; `None`: not at all.
+    /// How long something of the record `row` of `resource` may live: by the rules of `table`, or as long as the
+    /// instance's policy promises; `None`: not at all.
     pub async fn lifetime(
+        &self,
+        table: &str,
+        resource: &str,
+        row: &RecordRow,
+        now: Timestamp,
+    ) -> Result<Option<Duration>> {
+        let tier = self.tier(table, resource, row, now).await?;
+        Ok(self.spending.life(tier))
+    }
+
+    /// How long something of the record `row` of `resource` may live by the rules of `table`, whatever the policy;
+    /// `None`: not at all.
+    pub async fn tier(
         &self,
         table: &str,
         resource: &str,

@@ -171,11 +171,20 @@ impl TurnOf {
                 Turn::Failed(u32::try_from(self.job.failures).unwrap_or(0))
             }
         };
+        let own = Duration::from_millis(u64::try_from(self.job.every_ms).unwrap_or(1));
+        let every = match about {
+            About::Kind(kind) if self.job.kind == "changes" => {
+                self.account.feed_every(kind, own).await
+            }
+            _ => own,
+        };
+        let jitter = Duration::from_millis(u64::try_from(self.job.jitter_ms).unwrap_or(0));
         let next = next_start(
             began,
             Timestamp::now(),
-            Duration::from_millis(u64::try_from(self.job.every_ms).unwrap_or(1)),
-            Duration::from_millis(u64::try_from(self.job.jitter_ms).unwrap_or(0)),
+            every,
+            // One that is asked more often than usual is spread over less.
+            jitter.min(every / 4),
             rand::random::<f64>(),
             turn,
             retry_after,

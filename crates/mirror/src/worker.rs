@@ -16,6 +16,7 @@ use crate::{
     due::keep_hot,
     listing::chain,
     progress::Listener,
+    spending::{attend, spend},
     turn::{LEASE, TurnOf},
 };
 
@@ -72,7 +73,12 @@ impl Worker {
             }
             if worker.chores {
                 let (mirror, stop) = (worker.mirror.clone(), worker.stop.clone());
-                tasks.spawn(keep_hot(mirror, Arc::clone(account), stop));
+                if account.spending.is_priced() {
+                    tasks.spawn(spend(mirror, Arc::clone(account), stop.clone()));
+                } else {
+                    tasks.spawn(keep_hot(mirror, Arc::clone(account), stop.clone()));
+                }
+                tasks.spawn(attend(Arc::clone(account), stop));
             }
             tasks.spawn(Arc::clone(&worker).build_indexes(Arc::clone(account)));
         }

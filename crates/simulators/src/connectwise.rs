@@ -4,6 +4,7 @@
 //! service does, [`Options`] has a switch.
 
 mod action;
+mod activity;
 mod admin;
 mod alone;
 mod callbacks;
@@ -31,6 +32,7 @@ pub use crate::latency::Latency;
 pub use crate::limiter::Limit;
 pub use crate::wiretap::{CALLS_MAX, Call, Wiretap};
 pub use action::Refused;
+pub use activity::{Script, Subject};
 pub use alone::{SimulateArgs, run};
 pub use options::{ApiKey, Company, Options, Size};
 pub use server::ConnectWise;

@@ -1,6 +1,8 @@
 //! The budget of calls, kept in PostgreSQL so that all processes share it. No window ever holds more calls
 //! than a connection's limit: a slot is free again one window after its call *ended*.
 
+mod left;
+
 use std::time::Duration;
 
 use sqlx::Row;
@@ -10,6 +12,8 @@ use crate::{
     error::{For, Result},
     events::EVENTS_KEPT,
 };
+
+pub use left::CallsLeft;
 
 /// The share of a connection's limit that the lowest class leaves to those above.
 pub const RESERVE_SHARE: f32 = 0.1;

@@ -12,6 +12,7 @@ pub mod hot_reads;
 pub mod instances;
 pub mod jobs;
 pub mod keys;
+pub mod learned;
 pub mod memory;
 mod names;
 mod newest;

@@ -34,7 +34,7 @@ pub use feed::{ChangeFilter, Changes, Reconcile, StampFormat};
 pub use hook::Hook;
 pub use limits::Limits;
 pub use paging::{Paging, PagingKind, TotalAt};
-pub use payload::{Part, PartSource, Payload};
+pub use payload::{Part, PartSource, Payload, Teller};
 pub use resource::{Lookup, Order, Resource};
 pub use sweep::Sweep;
 pub use template::Template;

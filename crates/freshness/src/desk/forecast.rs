@@ -1,11 +1,12 @@
 //! What a budget would buy: how fresh readers would find the records, before a single call is made.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::record::Record;
-use super::{Desk, PROMISE_SHARE_MAX, Policy};
+use super::{Desk, PROMISE_SHARE_MAX, Policy, Slot};
 
 use crate::staleness::Staleness;
 
@@ -33,6 +34,17 @@ const USED: f64 = 0.95;
 /// Halvings of the interval in which the price lies.
 const HALVINGS: u32 = 30;
 
+/// What a changes feed does for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// No feed tells of it.
+    None,
+    /// A feed brings the record itself, so often.
+    Brought(Duration),
+    /// A feed tells that it changed, so often; a call brings it.
+    Told(Duration),
+}
+
 /// One record's part in a plan: it is fetched every `cycle` seconds, and read all the while.
 struct Part {
     /// Seconds from a fetch to the next one.
@@ -47,6 +59,10 @@ struct Part {
     last: f64,
     /// Reads per second.
     rate: f64,
+    /// Calls in a cycle.
+    calls: f64,
+    /// Which forecast it counts for.
+    group: usize,
 }
 
 impl Desk {
@@ -54,16 +70,32 @@ impl Desk {
     ///
     /// Takes time in proportion to the records, of which it looks at 4,000 at the most. An empty desk is all fresh.
     pub fn forecast(&self, policy: Policy, calls_per_minute: f64, now: Timestamp) -> Forecast {
+        let (whole, _) = self.forecast_of(policy, calls_per_minute, now, |_| (0, Cover::None));
+        whole
+    }
+
+    /// [`Desk::forecast`], for all records together and for each group of them: `of` says of which group a record is, and
+    /// what a feed does for it. The budget is shared by all groups.
+    pub fn forecast_of(
+        &self,
+        policy: Policy,
+        calls_per_minute: f64,
+        now: Timestamp,
+        of: impl Fn(Slot) -> (usize, Cover),
+    ) -> (Forecast, BTreeMap<usize, Forecast>) {
         let tick = self.tick(now);
-        let taken = self.records.iter().filter(|record| record.is_in);
+        let taken = (0_u32..)
+            .zip(&self.records)
+            .filter(|(_, record)| record.is_in);
         let every = self.len().div_ceil(RECORDS_MAX).max(1);
-        let sample: Vec<&Record> = taken.step_by(every).collect();
+        let sample: Vec<(&Record, usize, Cover)> = taken
+            .step_by(every)
+            .map(|(slot, record)| {
+                let (group, cover) = of(Slot(slot));
+                (record, group, cover)
+            })
+            .collect();
         let weight = self.len() as f64 / sample.len().max(1) as f64;
-        let promised: f64 = sample
-            .iter()
-            .map(|record| 60.0 / promise_seconds(record))
-            .sum::<f64>()
-            * weight;
         let budget = calls_per_minute.max(0.0);
         let usable = match policy {
             Policy::Optimal => budget,
@@ -72,20 +104,27 @@ impl Desk {
         let plan = |lever: f64| -> Vec<Part> {
             sample
                 .iter()
-                .map(|record| self.part(record, tick, policy, lever))
+                .map(|(record, group, cover)| {
+                    let mut part = self.part(record, tick, policy, lever).covered(
+                        *cover,
+                        &self.staleness(record),
+                        record.rate.mean(),
+                        policy,
+                    );
+                    part.group = *group;
+                    part
+                })
                 .collect()
         };
-        let calls =
-            |parts: &[Part]| parts.iter().map(|part| 60.0 / part.cycle).sum::<f64>() * weight;
         // The lever makes calls rarer as it grows: the logarithm of the price, or of how seldom an expired value meets a free call.
         let (mut low, mut high) = match policy {
             Policy::Tiers => (0.0_f64, 16.0_f64),
             Policy::Optimal | Policy::Priced => (-16.0, 16.0),
         };
-        if calls(&plan(low)) > usable {
+        if calls(&plan(low), weight) > usable {
             for _ in 0..HALVINGS {
                 let middle = f64::midpoint(low, high);
-                if calls(&plan(middle)) > usable {
+                if calls(&plan(middle), weight) > usable {
                     low = middle;
                 } else {
                     high = middle;
@@ -95,25 +134,32 @@ impl Desk {
             high = low;
         }
         let parts = plan(high);
-        let per_second = |figure: fn(&Part) -> f64| {
-            parts
-                .iter()
-                .map(|part| figure(part) / part.cycle)
+        let promised_of = |group: Option<usize>| -> f64 {
+            let of_group = sample.iter().filter(|(_, of, cover)| {
+                group.is_none_or(|group| group == *of) && !matches!(cover, Cover::Brought(_))
+            });
+            of_group
+                .map(|(record, ..)| 60.0 / promise_seconds(record))
                 .sum::<f64>()
+                * weight
         };
-        let reads = per_second(|part| part.rate * part.cycle);
-        let fresh = if reads > 0.0 {
-            1.0 - per_second(|part| part.stale) / reads
-        } else {
-            1.0
+        let keeps_promises = promised_of(None) <= budget * PROMISE_SHARE_MAX;
+        let sum = |parts: &[Part], group: Option<usize>| Forecast {
+            fresh: fresh_share(parts),
+            age_p95: Duration::from_secs_f64(age_at(parts, 0.95)),
+            calls_per_minute: calls(parts, weight),
+            promised_calls_per_minute: promised_of(group),
+            keeps_promises,
         };
-        Forecast {
-            fresh: fresh.clamp(0.0, 1.0),
-            age_p95: Duration::from_secs_f64(age_at(&parts, 0.95)),
-            calls_per_minute: calls(&parts),
-            promised_calls_per_minute: promised,
-            keeps_promises: promised <= budget * PROMISE_SHARE_MAX,
+        let whole = sum(&parts, None);
+        let mut groups: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
+        for part in parts {
+            groups.entry(part.group).or_default().push(part);
         }
+        let each = groups
+            .iter()
+            .map(|(group, parts)| (*group, sum(parts, Some(*group))));
+        (whole, each.collect())
     }
 
     fn part(&self, record: &Record, tick: u32, policy: Policy, lever: f64) -> Part {
@@ -141,6 +187,8 @@ impl Desk {
                 fades: 0.0,
                 last,
                 rate,
+                calls: 1.0,
+                group: 0,
             };
         }
         // From then on readers come by chance, and each ends the cycle by chance; so does the promise, at the latest.
@@ -160,7 +208,67 @@ impl Desk {
             fades: (1.0 - chance) * waits,
             last,
             rate,
+            calls: 1.0,
+            group: 0,
         }
+    }
+}
+
+impl Part {
+    /// The part as a feed leaves it. `changes` per second is how often the record changes.
+    fn covered(
+        self,
+        cover: Cover,
+        staleness: &Staleness<'_>,
+        changes: f64,
+        policy: Policy,
+    ) -> Part {
+        let (look, is_brought) = match cover {
+            Cover::None => return self,
+            Cover::Brought(look) => (look.as_secs_f64().max(SHORTEST), true),
+            // Who goes by lifetimes does not hear of it.
+            Cover::Told(_) if policy == Policy::Tiers => return self,
+            Cover::Told(look) => (look.as_secs_f64().max(SHORTEST), false),
+        };
+        if self.cycle <= look {
+            return self;
+        }
+        // Each look makes it fresh, at no call if it brings the record, or at one per change that somebody reads.
+        let stale = self.rate * (look - fresh_seconds(staleness, look));
+        let calls = if is_brought {
+            // Whoever wants it younger than the last look calls still.
+            if self.settled < look { self.calls } else { 0.0 }
+        } else {
+            look * changes * self.rate / (changes + self.rate)
+        };
+        Part {
+            cycle: look,
+            stale: stale.min(self.stale * look / self.cycle),
+            settled: look.min(self.last),
+            fades: 0.0,
+            calls,
+            ..self
+        }
+    }
+}
+
+/// Calls a minute.
+fn calls(parts: &[Part], weight: f64) -> f64 {
+    parts
+        .iter()
+        .map(|part| part.calls * 60.0 / part.cycle)
+        .sum::<f64>()
+        * weight
+}
+
+/// The share of reads that meet a fresh copy; 1 when nobody reads.
+fn fresh_share(parts: &[Part]) -> f64 {
+    let reads: f64 = parts.iter().map(|part| part.rate).sum();
+    let stale: f64 = parts.iter().map(|part| part.stale / part.cycle).sum();
+    if reads > 0.0 {
+        (1.0 - stale / reads).clamp(0.0, 1.0)
+    } else {
+        1.0
     }
 }
 

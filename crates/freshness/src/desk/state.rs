@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::record::Record;
 use super::{Desk, Policy, Slot, tenths};
@@ -14,6 +14,23 @@ use crate::read_rate::ReadRate;
 /// What is known of one record: [`RecordState::BYTES`] bytes, free of any desk's own numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordState([u8; RecordState::BYTES]);
+
+/// A [`RecordState`] in numbers that a table can hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Learned {
+    /// When upstream was last known to say what the copy says.
+    pub fetched_at: Timestamp,
+    /// Changes seen, the prior's included; above 0.
+    pub events: f32,
+    /// Operational seconds in which they were seen; above 0.
+    pub exposure: f32,
+    /// How old the last known change was at the fetch, in seconds.
+    pub age: f32,
+    /// Reads, faded, as of `read_at`.
+    pub reads: f32,
+    /// When it was read last.
+    pub read_at: Timestamp,
+}
 
 /// What was learned over all records together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +74,40 @@ impl RecordState {
         is_sound.then_some(state).ok_or(StateError::Damaged)
     }
 
+    /// The numbers.
+    pub fn learned(&self) -> Learned {
+        let fetched_at = self.fetched_at();
+        let [events, exposure, age, reads, read_after] = self.floats();
+        let after = (f64::from(read_after) * 1_000.0) as i64;
+        Learned {
+            fetched_at,
+            events,
+            exposure,
+            age,
+            reads,
+            read_at: fetched_at
+                .saturating_add(SignedDuration::from_millis(after))
+                .unwrap_or(fetched_at),
+        }
+    }
+
+    /// The state that says these numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Damaged`] for numbers that no desk writes.
+    pub fn of(learned: &Learned) -> Result<RecordState, StateError> {
+        let after = learned.read_at.duration_since(learned.fetched_at);
+        let floats = [
+            learned.events,
+            learned.exposure,
+            learned.age,
+            learned.reads,
+            after.as_secs_f32(),
+        ];
+        RecordState::from_bytes(&state_bytes(learned.fetched_at, floats))
+    }
+
     fn fetched_at(&self) -> Timestamp {
         let mut millis = [0; 8];
         millis.copy_from_slice(&self.0[1..9]);
@@ -73,6 +124,16 @@ impl RecordState {
         }
         floats
     }
+}
+
+fn state_bytes(fetched_at: Timestamp, floats: [f32; 5]) -> [u8; RecordState::BYTES] {
+    let mut bytes = [0; RecordState::BYTES];
+    bytes[0] = VERSION;
+    bytes[1..9].copy_from_slice(&fetched_at.as_millisecond().to_le_bytes());
+    for (place, float) in bytes[9..].chunks_exact_mut(4).zip(floats) {
+        place.copy_from_slice(&float.to_le_bytes());
+    }
+    bytes
 }
 
 impl SharedState {
@@ -146,10 +207,9 @@ impl Desk {
     /// What is known of a record.
     pub fn save(&self, slot: Slot) -> RecordState {
         let record = &self.records[slot.0 as usize];
-        let mut bytes = [0; RecordState::BYTES];
-        bytes[0] = VERSION;
         let fetched_millis = self.epoch.as_millisecond() + i64::from(record.fetched) * 100;
-        bytes[1..9].copy_from_slice(&fetched_millis.to_le_bytes());
+        let fetched_at =
+            Timestamp::from_millisecond(fetched_millis).unwrap_or(Timestamp::UNIX_EPOCH);
         let (events, exposure) = record.rate.parts();
         let read_after = f64::from(record.reads.at()) / 10.0 - f64::from(record.fetched) / 10.0;
         let floats = [
@@ -159,10 +219,7 @@ impl Desk {
             record.reads.count(record.reads.at()),
             read_after as f32,
         ];
-        for (place, float) in bytes[9..].chunks_exact_mut(4).zip(floats) {
-            place.copy_from_slice(&float.to_le_bytes());
-        }
-        RecordState(bytes)
+        RecordState(state_bytes(fetched_at, floats))
     }
 
     /// Takes in a record of which something was kept.

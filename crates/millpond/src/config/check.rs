@@ -7,6 +7,7 @@ use upstream::{Connector, connector::Problem};
 use super::{
     CacheConfig, CacheStore, Config, InstanceConfig, LimitConfig, MemoryConfig,
     chores::{CONCURRENCY_MAX, PAUSE_MAX, PER_CYCLE_MAX},
+    freshness::MAX_AGE_MAX,
     place::Place,
 };
 use crate::connectors::load_connector;
@@ -168,10 +169,43 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
     if let Some(cooldown) = config.watch.cooldown {
         notes.within(&at("watch", "cooldown"), cooldown, least, PAUSE_MAX);
     }
+    let freshness = &config.freshness;
+    check_freshness(
+        Some(freshness.max_age),
+        Some(freshness.feed_share),
+        &Place::of(&["freshness"]),
+        notes,
+    );
+    let (tenth, hour) = (super::Period(std::time::Duration::from_millis(100)), hour);
+    notes.within(
+        &at("freshness", "feed_every_min"),
+        freshness.feed_every_min,
+        tenth,
+        hour,
+    );
     check_cache(&config.cache, notes);
     check_memory(&config.memory, notes);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
         notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
+    }
+}
+
+fn check_freshness(
+    max_age: Option<super::Period>,
+    feed_share: Option<f64>,
+    place: &Place,
+    notes: &mut Notes<'_>,
+) {
+    if let Some(max_age) = max_age {
+        let least = super::Period::secs(1);
+        notes.within(&place.key("max_age"), max_age, least, MAX_AGE_MAX);
+    }
+    // Also what is no number.
+    if let Some(share) = feed_share.filter(|share| !(0.0..=1.0).contains(share)) {
+        notes.add(
+            &place.key("feed_share"),
+            format!("is {share}: must be from 0 to 1"),
+        );
     }
 }
 
@@ -290,6 +324,9 @@ fn check_instance(instance: &InstanceConfig, place: &Place, base: &Path, notes: 
         notes.within(&place.key("concurrency"), concurrency, 1, 1000);
     }
     check_limit(instance.limit, &place.key("limit"), notes);
+    if let Some(own) = instance.freshness {
+        check_freshness(own.max_age, own.feed_share, &place.key("freshness"), notes);
+    }
     if instance.resources.is_some() && instance.except.is_some() {
         notes.add(
             &place.key("except"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Period, SecretRef};
+use super::{InstanceFreshnessConfig, Period, SecretRef};
 
 /// `[[instance]]`: an account of an upstream; one table per account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +53,9 @@ pub struct InstanceConfig {
     /// A set of credentials with a call limit of its own; more of them multiply the ceiling.
     #[serde(rename = "connection", default)]
     pub connections: Vec<ConnectionConfig>,
+    /// What holds for this instance instead of `[freshness]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<InstanceFreshnessConfig>,
     /// Another interval for one job.
     #[serde(rename = "schedule", default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<ScheduleConfig>,

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny, de::MapAccess, de::Visitor};
 use serde_json::Value;
 
-use super::{Config, ConnectionConfig, InstanceConfig, LimitConfig, ScheduleConfig, SecretRef};
+use super::{
+    Config, ConnectionConfig, InstanceConfig, InstanceFreshnessConfig, LimitConfig, PolicyName,
+    ScheduleConfig, SecretRef,
+};
 
 /// One table of the file.
 struct Table {
@@ -123,6 +126,11 @@ fn tables() -> Vec<Table> {
         kind: super::JobKind::Changes,
         every: super::Period::secs(60),
     };
+    let own = InstanceFreshnessConfig {
+        policy: Some(PolicyName::Priced),
+        max_age: Some(super::Period::secs(3600)),
+        feed_share: Some(0.25),
+    };
     let instance = InstanceConfig {
         name: String::new(),
         connector: String::new(),
@@ -138,6 +146,7 @@ fn tables() -> Vec<Table> {
         private_hosts: false,
         hook_secret: Some(SecretRef::Env("NAME".to_owned())),
         connections: vec![connection.clone()],
+        freshness: Some(own),
         schedules: vec![schedule.clone()],
     };
     vec![
@@ -147,6 +156,7 @@ fn tables() -> Vec<Table> {
         table("[call_log]", &config.call_log, true),
         table("[sql]", &config.sql, true),
         table("[cache]", &config.cache, true),
+        table("[freshness]", &config.freshness, true),
         table("[retention]", &config.retention, true),
         table("[orders]", &config.orders, true),
         table("[sweep]", &config.sweep, true),
@@ -154,6 +164,7 @@ fn tables() -> Vec<Table> {
         table("[memory]", &config.memory, true),
         table("[[instance]]", &instance, false),
         table("[[instance.connection]]", &connection, false),
+        table("[instance.freshness]", &own, false),
         table("[[instance.schedule]]", &schedule, false),
         table("limit", &limit, false),
     ]

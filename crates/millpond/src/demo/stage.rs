@@ -237,6 +237,7 @@ async fn open_mirror(
             }),
             concurrency: Some(8),
             chores: Default::default(),
+            freshness: Default::default(),
         });
     }
     let mut cache = CacheConfig::default();

@@ -26,6 +26,18 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Instance",
         "name:text connector:text currency:text? reporting:text? paused:flag resources:[any] connections:[any] failing:[any]",
     ),
+    (
+        "Forecast",
+        "instance:text policy:text calls_per_minute:number others_per_minute:number records:int rows:[ForecastRow] warnings:[text]",
+    ),
+    (
+        "ForecastRow",
+        "resource:text policy:text budget:text fresh:number age_p95_secs:number calls_per_minute:number target_secs:number?",
+    ),
+    (
+        "Explained",
+        "resource:text instance:text id:text policy:text text:text reason:text last_decision:any? age_secs:number changes_per_day:number changes_seen:number reads_per_hour:number stale:number saves:number price:number due_in_secs:number? promised_in_secs:number ttl_secs:number?",
+    ),
     ("Resources", "resources:[Resource] views:[View]"),
     (
         "Resource",

@@ -11,8 +11,9 @@ use tower_http::compression::CompressionLayer;
 use crate::{console, mcp};
 
 use super::{
-    App, cache, error::ApiError, events, guard, hooks, journal, keys, memory, metrics, openapi,
-    operator, orders, payloads, projects, rates, records, resources, saved, sql, state, tenants,
+    App, cache, error::ApiError, events, freshness, guard, hooks, journal, keys, memory, metrics,
+    openapi, operator, orders, payloads, projects, rates, records, resources, saved, sql, state,
+    tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -23,6 +24,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/metrics"),
     ("GET", "/v1/instances"),
     ("GET", "/v1/instances/{instance}"),
+    ("GET", "/v1/instances/{instance}/forecast"),
     ("GET", "/v1/resources"),
     ("GET", "/v1/records/{resource}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}"),
@@ -36,6 +38,7 @@ pub const ROUTES: &[(&str, &str)] = &[
         "PATCH, DELETE",
         "/v1/records/{resource}/{instance}/{id}/payloads/{payload}/{item}",
     ),
+    ("GET", "/v1/freshness/{resource}/{instance}/{id}"),
     ("GET, POST", "/v1/search"),
     ("POST", "/v1/query/sql"),
     ("GET", "/v1/runs"),
@@ -132,7 +135,8 @@ pub fn api(app: App) -> Router {
         .merge(operator::routes())
         .merge(rates::routes())
         .merge(saved::routes())
-        .merge(cache::routes());
+        .merge(cache::routes())
+        .merge(freshness::routes());
     let guarded = cache::noted(&app, guarded)
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()

@@ -18,6 +18,7 @@ mod fuzz;
 mod hooks;
 mod http;
 mod killed;
+mod live;
 mod mcp;
 mod memory;
 mod mirroring;

@@ -21,6 +21,7 @@ fn settings() -> InstanceSettings {
         limit: None,
         concurrency: None,
         chores: ChoreSettings::default(),
+        freshness: Default::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use store::{ResourceName, Store, hot_reads::HotRead, read::RecordRow};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Mirror, listing::chain};
+use crate::{Mirror, listing::chain, spending::attend};
 
 /// A value that is read all the time is told of again after this.
 const TELL_AGAIN: Duration = Duration::from_secs(20);
@@ -102,7 +102,10 @@ impl Mirror {
         let reads = &self.inner.reads;
         reads.told.store(true, Ordering::Relaxed);
         let tell = tell(self.store(), reads, &stop);
-        tokio::join!(self.hot().follow(stop.clone()), tell);
+        let accounts = self.accounts().iter();
+        let attended = accounts.map(|account| attend(Arc::clone(account), stop.clone()));
+        let attended = futures::future::join_all(attended);
+        tokio::join!(self.hot().follow(stop.clone()), tell, attended);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     Mirror,
     error::Result,
     reading::{self, Calling, ReadAnswer, ReadAsk},
+    spending::Target,
 };
 
 /// A record as it is kept hot.
@@ -83,19 +84,31 @@ impl Mirror {
         let Some(value) = answer.value() else {
             return Ok(None);
         };
-        if let Some(table) = hot_table(&kind.resource)
-            && value.stale.is_none()
+        let table = hot_table(&kind.resource).filter(|_| value.stale.is_none());
+        let Some(table) = table else {
+            return Ok(Some(told(&answer, value)));
+        };
+        let spending = &account.spending;
+        let is_news = !spending.is_priced()
             && self
                 .reads()
-                .is_news(resource, instance, &id, Instant::now())
-        {
+                .is_news(resource, instance, &id, Instant::now());
+        let mut tier = None;
+        if is_news || spending.wants_tier(resource, &id, began) {
             let of = &kind.resource.name;
-            let ttl = account.lifetime(table, of, &value.record, began).await?;
-            if let Some(ttl) = ttl {
+            let ttl = account.tier(table, of, &value.record, began).await?;
+            if is_news && let Some(ttl) = ttl {
                 self.reads().note(&value.record, &id, ttl);
             }
+            tier = Some(ttl);
         }
-        Ok(Some(told(&answer, value)))
+        let target = Target {
+            resource: resource.clone(),
+            record: id.clone(),
+            id,
+        };
+        let answer = told(&answer, value);
+        Ok(self.by_policy(account, target, answer, ask, tier).await)
     }
 
     /// Reads a record as jobs do: a call first, if one is needed, and then the hot value is replaced. Whoever reads it

@@ -22,6 +22,7 @@ use crate::{
     hot::{HotRecord, Origin, loaded, told},
     listing::chain,
     reading::{Calling, ReadAnswer, ReadAsk, WAIT_MAX, answer},
+    spending::Target,
 };
 
 /// Payloads of one record that are read at once.
@@ -142,14 +143,27 @@ impl Mirror {
         let Some(key) = kind.key(parent) else {
             return Ok(None);
         };
-        let ttl = kind.ttl(account, parent, Timestamp::now()).await?;
+        let tier = kind.tier(account, parent, Timestamp::now()).await?;
+        let (ttl, age_max) = (account.spending.life(tier), account.spending.age_max(tier));
         let wish = Wish {
             ttl,
-            age_max: ask.max_age.or(ttl).unwrap_or(Duration::ZERO),
+            age_max: ask.max_age.or(age_max).unwrap_or(Duration::ZERO),
             force: ask.fresh,
             calling: Calling::READER,
         };
         let found = self.payload_kept(account, kind, parent, &key, wish).await?;
+        let found = match found {
+            Some(answer) if answer.stale.is_none() => {
+                let target = Target {
+                    resource: kind.name.clone(),
+                    id: answer.record.id.clone(),
+                    record: parent.id.clone(),
+                };
+                self.by_policy(account, target, answer, ask, Some(tier))
+                    .await
+            }
+            found => found,
+        };
         Ok(found.map(|answer| PayloadAnswer {
             key: key.logical(&kind.payload.family),
             ttl_secs: ttl.map(|ttl| ttl.as_secs_f64()),
@@ -186,6 +200,7 @@ impl Mirror {
             return Ok(None);
         };
         if let Some(ttl) = wish.ttl.filter(|_| value.stale.is_none())
+            && !account.spending.is_priced()
             && self
                 .reads()
                 .is_news(&kind.name, instance, &value.record.id, Instant::now())
@@ -232,10 +247,10 @@ impl Mirror {
         kind: &Arc<PayloadKind>,
         parent: &Arc<RecordRow>,
         key: &PayloadKey,
-        (ttl, age_max): (Duration, Duration),
+        (ttl, age_max): (Option<Duration>, Duration),
     ) -> Result<Option<ReadAnswer>> {
         let wish = Wish {
-            ttl: Some(ttl),
+            ttl,
             age_max,
             force: false,
             calling: Calling::of(Class::Due),
@@ -347,8 +362,19 @@ impl PayloadKind {
         parent: &RecordRow,
         now: Timestamp,
     ) -> Result<Option<Duration>> {
+        let tier = self.tier(account, parent, now).await?;
+        Ok(account.spending.life(tier))
+    }
+
+    /// [`PayloadKind::ttl`] by the TTL tables, whatever the policy.
+    pub async fn tier(
+        &self,
+        account: &Account,
+        parent: &RecordRow,
+        now: Timestamp,
+    ) -> Result<Option<Duration>> {
         match &self.payload.ttl {
-            Some(table) => account.lifetime(table, &self.payload.of, parent, now).await,
+            Some(table) => account.tier(table, &self.payload.of, parent, now).await,
             None => Ok(None),
         }
     }

@@ -51,6 +51,7 @@ fn sales_only(sim: &Cin7, account: &Account, window: Duration) -> InstanceSettin
         limit: Some(CallLimit { calls: 60, window }),
         concurrency: Some(24),
         chores: Default::default(),
+        freshness: Default::default(),
         ..instance("uk", sim, account)
     }
 }

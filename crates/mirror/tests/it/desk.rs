@@ -120,6 +120,7 @@ impl Desk {
             }),
             concurrency: Some(6),
             chores: ChoreSettings::default(),
+            freshness: Default::default(),
         };
         change(&mut settings);
         let mirror = open(database.store(), vec![settings.clone()]).await;

@@ -76,6 +76,7 @@ pub fn instance(name: &str, sim: &Cin7, account: &Account) -> InstanceSettings {
         }),
         concurrency: Some(8),
         chores: Default::default(),
+        freshness: Default::default(),
     }
 }
 

@@ -76,6 +76,7 @@ impl Desk {
             limit: None,
             concurrency: None,
             chores: Default::default(),
+            freshness: Default::default(),
         };
         let database = TestDatabase::fresh().await;
         let secrets = Arc::new(SayingSecrets);

@@ -133,6 +133,7 @@ impl Shelf {
             }),
             concurrency: Some(4),
             chores: Default::default(),
+            freshness: Default::default(),
         }
     }
 }

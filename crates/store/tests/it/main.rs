@@ -3,6 +3,7 @@
 mod budget;
 mod events;
 mod hot_reads;
+mod learned;
 mod memory;
 mod private;
 mod reader;

@@ -123,6 +123,20 @@ fn check_references(connector: &Connector, notes: &Notes) {
                 &ttls,
             );
         }
+        for teller in &payload.told_by {
+            let key = format!("payload.{}.told_by", payload.name);
+            must_be(key.clone(), "resource", &teller.of, &names);
+            let resource = connector.resource(&teller.of);
+            if resource.is_some_and(|resource| resource.changes.is_none()) {
+                notes.problem(
+                    &key,
+                    format!(
+                        "`{}` has no `changes`: nothing tells when it changes",
+                        teller.of
+                    ),
+                );
+            }
+        }
         check_payload(payload, notes);
     }
     let rows: Vec<&str> = names
@@ -180,6 +194,15 @@ fn check_payload(payload: &Payload, notes: &Notes) {
         if !places.contains(&name.as_str()) {
             notes.problem(&at("ids"), format!("`{name}` has no place in `family`"));
         }
+    }
+    if !payload.told_by.is_empty() && places.len() != 1 {
+        notes.problem(
+            &at("told_by"),
+            "needs a family with one place: a changed record names one value",
+        );
+    }
+    if payload.told_wholly && payload.told_by.is_empty() {
+        notes.problem(&at("told_wholly"), "stands without `told_by`");
     }
     for (key, place) in payload.stray_places() {
         notes.problem(

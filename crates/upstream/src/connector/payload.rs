@@ -27,8 +27,21 @@ pub struct Payload {
     pub ttl: Option<String>,
     /// Whether the sweep warms it.
     pub warm: bool,
+    /// The resources whose changes say that it changed.
+    pub told_by: Vec<Teller>,
+    /// Whether it changes in no other way: while they tell of no change it is as fresh as their feeds.
+    pub told_wholly: bool,
     /// How it is written.
     pub writes: Vec<Write>,
+}
+
+/// A resource whose changes say that a payload changed.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    /// Which resource.
+    pub of: String,
+    /// Where a changed record says the value of the one place in the payload's family; absent: its own id.
+    pub at: Option<FieldPath>,
 }
 
 /// One part of a payload.
@@ -120,6 +133,15 @@ impl Payload {
             parts,
             ttl: table.text("ttl"),
             warm: table.flag("warm").unwrap_or(false),
+            told_by: table
+                .tables("told_by")
+                .iter()
+                .map(|teller| Teller {
+                    of: teller.need_text("of"),
+                    at: teller.path("at"),
+                })
+                .collect(),
+            told_wholly: table.flag("told_wholly").unwrap_or(false),
             writes: table.tables("writes").iter().map(Write::read).collect(),
         }
     }

@@ -26,6 +26,20 @@ pub const DECLARED: &[Declared] = &[
     reads("GET", "/v1/instances/{instance}", User, "One instance").answer("Instance"),
     reads(
         "GET",
+        "/v1/instances/{instance}/forecast",
+        User,
+        "What its calls will buy, half of them and twice as many",
+    )
+    .answer("Forecast"),
+    reads(
+        "GET",
+        "/v1/freshness/{resource}/{instance}/{id}",
+        User,
+        "Why a record or payload was or was not fetched",
+    )
+    .answer("Explained"),
+    reads(
+        "GET",
         "/v1/resources",
         User,
         "What is mirrored, and the views that SQL can ask",
