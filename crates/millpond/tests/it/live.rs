@@ -55,6 +55,21 @@ impl Outcome {
         (self.reads - self.stale - self.unanswered) as f64 / self.reads.max(1) as f64
     }
 
+    fn summary(&self) -> String {
+        format!(
+            "{:.4} fresh of {} reads, forecast {:.4}: {} stale, {} unanswered, {} waited for a call; {} calls, at most {} in a \
+             window",
+            self.fresh(),
+            self.reads,
+            self.forecast,
+            self.stale,
+            self.unanswered,
+            self.called,
+            self.calls,
+            self.calls_max,
+        )
+    }
+
     fn not_fresh(&self) -> f64 {
         (1.0 - self.fresh()).max(0.5 / self.reads.max(1) as f64)
     }
@@ -155,6 +170,9 @@ async fn run(scene: Scene, policy: &'static str) -> Outcome {
     let window = Duration::from_secs_f64(60.0 / scene.haste);
     let calls_max = wiretap.max_in_window(true, window);
     play.abort();
+    let explained = explain(&server, &company);
+    println!("{policy}: {explained}");
+    assert!(explained.contains("changes"), "{explained}");
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
     Outcome {
         reads: of(&tally.reads),
@@ -167,13 +185,23 @@ async fn run(scene: Scene, policy: &'static str) -> Outcome {
     }
 }
 
+/// Why the record that is read most was or was not fetched last, as the command says it.
+fn explain(server: &Server, company: &Company) -> String {
+    let reads = |item: &&stage::Item| item.reads;
+    let most = company.items.iter().filter(|item| item.element.is_none());
+    let most = most.max_by(|a, b| reads(a).total_cmp(&reads(b))).unwrap();
+    let id = most.path.rsplit('/').next().unwrap();
+    let explained = server.asked(&["explain", "connectwise.opportunity", "psa", id]);
+    explained["text"].as_str().unwrap().to_owned()
+}
+
 async fn both(scene: Scene) -> (Outcome, Outcome) {
     println!("{scene:?}");
     // One after the other: they would take the machine from each other.
     let tiers = run(scene, "tiers").await;
-    println!("tiers {:.4} fresh: {tiers:?}", tiers.fresh());
+    println!("tiers: {}", tiers.summary());
     let priced = run(scene, "priced").await;
-    println!("priced {:.4} fresh: {priced:?}", priced.fresh());
+    println!("priced: {}", priced.summary());
     (tiers, priced)
 }
 

@@ -23,6 +23,7 @@ mod payloads;
 #[path = "../../../millpond/tests/it/redis.rs"]
 mod redis;
 mod shelf;
+mod spending;
 mod sweeping;
 mod syncing;
 mod verifying;
