@@ -52,7 +52,8 @@ pub fn example() -> String {
     );
     for table in tables()
         .into_iter()
-        .filter(|table| table.header.starts_with("[") && !table.header.starts_with("[["))
+        .filter(|table| !table.header.starts_with("[[") && !table.header.starts_with("[instance."))
+        .filter(|table| table.header.starts_with('['))
     {
         let _ = write!(text, "\n# {}\n{}\n", wrap(&table.about, "# "), table.header);
         for key in &table.keys {

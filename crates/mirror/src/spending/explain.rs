@@ -96,7 +96,8 @@ impl Mirror {
         let allowance = spending.left.allowance(account).await;
         let now = Timestamp::now();
         let found = spending.book().explain(resource, &id, now, &allowance);
-        Ok(found.map(|(why, last, ttl)| {
+        Ok(found.map(|known| {
+            let (why, ttl) = (known.explanation, known.tier);
             let secs = |duration: std::time::Duration| duration.as_secs_f64();
             Explained {
                 resource: resource.to_string(),
@@ -105,7 +106,9 @@ impl Mirror {
                 policy: policy_name(spending.settings.policy),
                 text: why.to_string(),
                 reason: reason_name(why.reason),
-                last_decision: last.map(|(decision, at)| LastDecision { decision, at }),
+                last_decision: known
+                    .last
+                    .map(|(decision, at)| LastDecision { decision, at }),
                 age_secs: secs(why.age),
                 changes_per_day: why.changes_per_day,
                 changes_seen: why.changes_seen,

@@ -26,8 +26,11 @@ impl Script {
         let mut changes = Vec::new();
         for (n, (subject, rate)) in (0_u64..).zip(subjects) {
             let mut rng = StdRng::seed_from_u64(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            if *rate <= 0.0 {
+                continue;
+            }
             let mut at = 0.0;
-            while *rate > 0.0 {
+            loop {
                 // Pauses between independent changes are exponential.
                 at += -(1.0 - rng.random::<f64>()).ln() / rate;
                 if at >= until.as_secs_f64() {

@@ -55,7 +55,7 @@ fn learned() -> Book {
 fn explained(book: &Book, n: u32, now: Timestamp) -> Explanation {
     let target = notes(n);
     let found = book.explain(&target.resource, &target.id, now, &allowance(60, 30));
-    found.unwrap().0
+    found.unwrap().explanation
 }
 
 #[test]
