@@ -313,6 +313,7 @@ async fn open(cluster: &PrivateCluster, upstream: &Cin7, account: &Account) -> R
         }),
         concurrency: Some(8),
         chores: Default::default(),
+        freshness: Default::default(),
     };
     let store = Store::open(&cluster.url_of("postgres"), 10).await?;
     Ok(Mirror::open(store, vec![settings], Arc::new(Keys(account.clone())), None).await?)
