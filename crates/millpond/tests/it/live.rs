@@ -239,12 +239,12 @@ async fn the_real_server_under_priced_keeps_the_cap_and_answers_what_is_so() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: make bench-freshness-live"]
 async fn bench_freshness_live() {
-    let minutes = std::env::var("MILLPOND_MINUTES").map_or(4.0, |text| text.parse().unwrap());
+    let minutes = std::env::var("MILLPOND_MINUTES").map_or(2.0, |text| text.parse().unwrap());
     let scene = Scene {
-        deals: 400,
-        haste: 10.0,
-        calls: 60,
-        reads: 5.0,
+        deals: 60,
+        haste: 20.0,
+        calls: 30,
+        reads: 1.5,
         warm: Duration::from_secs_f64(minutes * 60.0),
         measured: Duration::from_secs_f64(minutes * 60.0),
         seed: seed(),
