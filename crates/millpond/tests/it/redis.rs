@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::net::UnixStream,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -10,34 +11,29 @@ const POLL: Duration = Duration::from_millis(5);
 
 pub struct Redis {
     dir: tempfile::TempDir,
+    args: Vec<String>,
     child: Child,
 }
 
 impl Redis {
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no"])
-            .args(["--loglevel", "warning", "--unixsocket"])
-            .arg(dir.path().join("redis.sock"))
-            .arg("--dir")
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("this test needs redis-server: run scripts/setup test");
-        let redis = Self { dir, child };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while UnixStream::connect(redis.socket()).is_err() {
-            assert!(
-                Instant::now() < deadline,
-                "redis-server did not answer within 30 s"
-            );
-            std::thread::sleep(POLL);
-        }
-        redis
+        Self::start_with(&["--port", "0"])
     }
 
-    pub fn socket(&self) -> std::path::PathBuf {
+    pub fn start_with(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let child = spawn(&dir, &args);
+        Self { dir, args, child }
+    }
+
+    /// Starts it again, empty, on the same socket.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.dir, &self.args);
+    }
+
+    pub fn socket(&self) -> PathBuf {
         self.dir.path().join("redis.sock")
     }
 
@@ -67,11 +63,33 @@ impl Redis {
     /// Fails when there is a key that would stay for ever.
     pub fn assert_all_expire(&self) {
         for key in self.run(&["KEYS", "*"]) {
-            let left: i64 = self.run(&["PTTL", &key])[0].parse().unwrap();
-            // -2: it expired since it was listed.
-            assert!(left > 0 || left == -2, "{key} has no expiry");
+            let left = self.run(&["PTTL", &key]).concat();
+            assert_ne!(left, "-1", "{key} has no expiry");
         }
     }
+}
+
+fn spawn(dir: &tempfile::TempDir, args: &[String]) -> Child {
+    let socket = dir.path().join("redis.sock");
+    let child = Command::new("redis-server")
+        .args(["--save", "", "--appendonly", "no"])
+        .args(["--loglevel", "warning", "--unixsocket"])
+        .arg(&socket)
+        .arg("--dir")
+        .arg(dir.path())
+        .args(args)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("this test needs redis-server: run scripts/setup test");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while UnixStream::connect(&socket).is_err() {
+        assert!(
+            Instant::now() < deadline,
+            "redis-server did not answer within 30 s"
+        );
+        std::thread::sleep(POLL);
+    }
+    child
 }
 
 impl Drop for Redis {

@@ -1,9 +1,6 @@
 //! Who asks is remembered, and what changes about them holds at once: on every server, whatever the cache is doing.
 
-use std::{
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -12,7 +9,8 @@ use store::access::LEASE;
 use crate::{
     netbox::{Netbox, Weather},
     redis::Redis,
-    world::{CONFIG, CacheOf, Kind, Reply, World, send_to},
+    served::Served,
+    world::{CONFIG, CacheOf, Kind, Reply, World},
 };
 
 const OPERATOR: &str = "an-operator-of-the-configuration";
@@ -268,51 +266,6 @@ async fn x10_x11_a_key_revoked_while_the_cache_is_away_stays_refused_when_it_is_
     }
 }
 
-/// `millpond serve` as a process of its own. It does not outlive the test.
-struct Server {
-    child: Child,
-    address: std::net::SocketAddr,
-}
-
-impl Server {
-    fn start(database: &str, folder: &std::path::Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port.local_addr().unwrap();
-        drop(port);
-        let child = Command::new(env!("CARGO_BIN_EXE_millpond"))
-            .args(["serve", "--no-sync", "--listen", &address.to_string()])
-            .env_clear()
-            .env("DATABASE_URL", database)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, address }
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    }
-
-    async fn ask(&self, key: &str, method: &str, path: &str) -> u16 {
-        send_to(self.address, method, path, &[("x-api-key", key)], None)
-            .await
-            .status
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn x11_a_process_that_hangs_cannot_keep_a_revocation_waiting_nor_let_the_key_in_afterwards() {
     // This world only furnishes the database.
@@ -340,19 +293,12 @@ async fn x11_a_process_that_hangs_cannot_keep_a_revocation_waiting_nor_let_the_k
     .unwrap();
     let url = world.database_url();
     let (one, hung) = (
-        Server::start(&url, folder.path()),
-        Server::start(&url, folder.path()),
+        Served::start(&url, folder.path(), &[]),
+        Served::start(&url, folder.path(), &[]),
     );
     let deadline = Instant::now() + DEADLINE;
-    for server in [&one, &hung] {
-        while tokio::net::TcpStream::connect(server.address)
-            .await
-            .is_err()
-        {
-            assert!(Instant::now() < deadline, "no server came up");
-            tokio::time::sleep(POLL).await;
-        }
-    }
+    one.up().await;
+    hung.up().await;
     // Both hold their lease when the key is kept and two have told how far they heard.
     let nodes = async || {
         let count = sqlx::query_scalar::<_, i64>(
@@ -361,14 +307,14 @@ async fn x11_a_process_that_hangs_cannot_keep_a_revocation_waiting_nor_let_the_k
         count.fetch_one(world.store.pool()).await.unwrap()
     };
     while nodes().await < 2 || redis.run(&["KEYS", "*:cache:principal:*"]).is_empty() {
-        assert_eq!(one.ask(&key, "GET", RECORD).await, 200);
-        assert_eq!(hung.ask(&key, "GET", RECORD).await, 200);
+        assert_eq!(one.status(&key, "GET", RECORD).await, 200);
+        assert_eq!(hung.status(&key, "GET", RECORD).await, 200);
         assert!(Instant::now() < deadline, "nobody is remembered");
     }
     hung.signal("-STOP");
     let begun = Instant::now();
     assert_eq!(
-        one.ask(&operator, "DELETE", &format!("/v1/keys/{id}"))
+        one.status(&operator, "DELETE", &format!("/v1/keys/{id}"))
             .await,
         200
     );
@@ -377,9 +323,13 @@ async fn x11_a_process_that_hangs_cannot_keep_a_revocation_waiting_nor_let_the_k
         took < LEASE + Duration::from_secs(5),
         "the revocation took {took:?}"
     );
-    assert_eq!(one.ask(&key, "GET", RECORD).await, 401);
+    assert_eq!(one.status(&key, "GET", RECORD).await, 401);
     hung.signal("-CONT");
     for _ in 0..50 {
-        assert_eq!(hung.ask(&key, "GET", RECORD).await, 401, "after the hang");
+        assert_eq!(
+            hung.status(&key, "GET", RECORD).await,
+            401,
+            "after the hang"
+        );
     }
 }

@@ -103,10 +103,19 @@ impl CacheOf {
 
     /// One whose Redis, kept elsewhere, is reached under another URL.
     pub fn at(url: &str, kind: Kind) -> Self {
+        Self::at_probed_every(url, kind, "1s")
+    }
+
+    pub fn at_probed_every(url: &str, kind: Kind, every: &str) -> Self {
         let two_tier = kind == Kind::TwoTier;
-        let line = format!(
-            "cache = {{ store = \"{url}\", two_tier = {two_tier}, probe_every = \"1s\" }}\n"
-        );
+        Self::said(&format!(
+            "cache = {{ store = \"{url}\", two_tier = {two_tier}, probe_every = \"{every}\" }}\n"
+        ))
+    }
+
+    /// One that this line of configuration says.
+    pub fn said(line: &str) -> Self {
+        let line = line.to_owned();
         Self { redis: None, line }
     }
 
@@ -279,8 +288,14 @@ impl World {
         let _ = self.hot.cache().catch_up().await;
     }
 
-    /// Writes records as a run does.
+    /// Writes records as a run does, and lets this server hear of it at once.
     pub async fn write(&self, resource: &str, instance: &str, records: &[(&str, &str)]) {
+        self.write_quietly(resource, instance, records).await;
+        self.hear().await;
+    }
+
+    /// Writes records as a run in another process does.
+    pub async fn write_quietly(&self, resource: &str, instance: &str, records: &[(&str, &str)]) {
         let resource: ResourceName = resource.parse().unwrap();
         let now = Timestamp::now();
         let incoming = records.iter().map(|(id, body)| Incoming {
@@ -302,7 +317,6 @@ impl World {
             progress: None,
         };
         self.store.write_page(page).await.unwrap();
-        self.hear().await;
     }
 
     pub async fn get(&self, path: &str) -> Reply {
