@@ -19,5 +19,6 @@ mod netbox;
 mod outage;
 mod overtaken;
 mod replay;
+mod rolling;
 mod server;
 mod two_processes;
