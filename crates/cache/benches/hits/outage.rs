@@ -10,6 +10,8 @@ use crate::server::Server;
 
 /// Calls that are told one by one in each weather.
 const CALLS: usize = 4;
+/// Calls after those.
+const CALLS_AFTER: usize = 1_000;
 /// How soon ours looks again. The default is 5 s.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// Whoever has no answer by then is told as such.
@@ -51,6 +53,13 @@ async fn ours(name: &str, weather: Weather) -> f64 {
         longest = longest.max(took);
         said.push(format!("{took:.1?}"));
     }
+    let mut after = Vec::new();
+    for _ in 0..CALLS_AFTER {
+        after.push(call().await.0);
+    }
+    after.sort();
+    let at = |share: f64| after[(after.len() as f64 * share) as usize];
+    let (median, p99) = (at(0.5), at(0.99));
     mend(&netbox).await;
     let begun = Instant::now();
     while !call().await.1 {
@@ -58,7 +67,7 @@ async fn ours(name: &str, weather: Weather) -> f64 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     println!(
-        "Redis {name:<8} millpond get_or_load: {}; hits again {:.1?} after it answers (probe every {PROBE_EVERY:?})",
+        "Redis {name:<8} millpond get_or_load: {}, the next {CALLS_AFTER} {median:.1?} in the median, p99 {p99:.1?}; hits again {:.1?} after it answers (probe every {PROBE_EVERY:?})",
         said.join(", "),
         begun.elapsed(),
     );
