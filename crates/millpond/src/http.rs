@@ -2,6 +2,7 @@
 
 pub mod cache;
 mod caller;
+mod conditional;
 pub mod declared;
 pub mod error;
 mod events;
@@ -30,6 +31,7 @@ mod tenants;
 use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use mirror::Mirror;
 use store::{
@@ -114,6 +116,8 @@ impl App {
         tokio::spawn(async move { books.keep_books(until).await });
         let (followed, until) = (mirror.clone(), stop.clone());
         tokio::spawn(async move { followed.follow(until).await });
+        let (counted, until) = (metrics::start()?, stop.clone());
+        tokio::spawn(async move { metrics::keep_up(&counted, until).await });
         Ok(Self {
             inner: Arc::new(Inner {
                 own,
@@ -271,6 +275,10 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// The listener fails.
 pub async fn serve(app: App, listener: TcpListener, grace: Duration) -> anyhow::Result<()> {
     let stop = app.stop().clone();
+    // An answer that is ready goes out, without waiting for the caller to acknowledge the one before.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let served = axum::serve(listener, router(app)).with_graceful_shutdown({
         let stop = stop.clone();
         async move { stop.cancelled().await }

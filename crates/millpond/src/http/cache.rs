@@ -10,6 +10,7 @@ use axum::{
     response::Response,
     routing::get,
 };
+use http::StatusCode;
 use serde::Serialize;
 
 use super::{App, declared::DECLARED, error::ApiError};
@@ -38,7 +39,8 @@ async fn note(
     let method = request.method().clone();
     let (response, families) = ::cache::watch(next.run(request)).await;
     // A request that was refused had nothing to read.
-    if response.status().is_success() {
+    let status = response.status();
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
         seen.note(&format!("{method} {}", route.as_str()), &families);
     }
     response

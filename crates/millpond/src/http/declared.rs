@@ -85,6 +85,8 @@ pub struct Declared {
     pub text: bool,
     /// The loaders of the families that it answers out of; none: it does not read through the cache.
     pub cached: &'static [&'static str],
+    /// Whether who has the answer already is told so: `If-None-Match`.
+    pub conditional: bool,
     /// Whether it speaks a protocol of its own, which OpenAPI does not describe.
     pub foreign: bool,
 }
@@ -219,6 +221,7 @@ const fn reads(
         streams: false,
         text: false,
         cached: &[],
+        conditional: false,
         foreign: false,
     }
 }
@@ -263,6 +266,11 @@ impl Declared {
 
     const fn cached(mut self, loaders: &'static [&'static str]) -> Self {
         self.cached = loaders;
+        self
+    }
+
+    const fn conditional(mut self) -> Self {
+        self.conditional = true;
         self
     }
 

@@ -6,14 +6,23 @@ use std::{sync::OnceLock, time::Duration};
 
 use axum::extract::State;
 use http::{HeaderValue, StatusCode, header};
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use mirror::Progress;
+use tokio_util::sync::CancellationToken;
 
 use super::{App, error::ApiError};
 
 /// Upper bounds of the duration histogram, in seconds.
 const DURATION_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// The statuses of HTTP, the last excluded.
+const STATUSES: (usize, usize) = (100, 600);
+/// How often measurements are put into buckets.
+const KEEP_UP_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts counting in this process, once.
 ///
@@ -31,6 +40,17 @@ pub fn start() -> anyhow::Result<PrometheusHandle> {
         .install_recorder()?;
     describe();
     Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// Puts what was measured into the histograms' buckets, until `stop`. Nobody may ever ask for `/metrics`: without this,
+/// every measurement would be kept one by one.
+pub(super) async fn keep_up(handle: &PrometheusHandle, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(KEEP_UP_EVERY) => handle.run_upkeep(),
+        }
+    }
 }
 
 fn describe() {
@@ -92,8 +112,18 @@ pub fn count_progress(progress: &Progress) {
 }
 
 pub(super) fn count_request(status: StatusCode, duration: Duration) {
-    counter!("http_requests_total", "status" => status.as_u16().to_string()).increment(1);
-    histogram!("http_request_duration_seconds").record(duration.as_secs_f64());
+    // Looked up once each: every request pays for this.
+    static ANSWERED: [OnceLock<Counter>; STATUSES.1 - STATUSES.0] =
+        [const { OnceLock::new() }; STATUSES.1 - STATUSES.0];
+    static DURATIONS: OnceLock<Histogram> = OnceLock::new();
+    let of_status = || counter!("http_requests_total", "status" => status.as_u16().to_string());
+    match ANSWERED.get(usize::from(status.as_u16()) - STATUSES.0) {
+        Some(known) => known.get_or_init(of_status).increment(1),
+        None => of_status().increment(1),
+    }
+    DURATIONS
+        .get_or_init(|| histogram!("http_request_duration_seconds"))
+        .record(duration.as_secs_f64());
 }
 
 /// Everything counted, and the state of the mirror now.

@@ -245,6 +245,12 @@ fn operation(route: &Declared, body: Option<Value>) -> Value {
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }))
         .collect();
     parameters.extend(route.query.iter().map(parameter));
+    if route.conditional {
+        parameters.push(json!({
+            "name": "If-None-Match", "in": "header", "required": false,
+            "description": "the `ETag` of an answer that the caller has", "schema": { "type": "string" },
+        }));
+    }
     let mut content = Map::new();
     if let Some(name) = route.answer {
         let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
@@ -272,6 +278,10 @@ fn operation(route: &Declared, body: Option<Value>) -> Value {
             },
         },
     });
+    if route.conditional {
+        operation["responses"]["304"] =
+            json!({ "description": "it still says what the caller has: `If-None-Match`" });
+    }
     if route.needs != Needs::Nobody {
         operation["security"] = json!([{ "bearer": [] }, { "key": [] }]);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
+    response::Response,
     routing::{get, patch, post},
 };
 use http::StatusCode;
@@ -16,6 +17,7 @@ use store::ResourceName;
 use super::{
     App,
     caller::{Caller, see_instance},
+    conditional::{Known, Told},
     error::ApiError,
     query::Params,
     records::name,
@@ -58,6 +60,21 @@ impl DetailView {
         Self { record, payloads }
     }
 
+    /// What it says, for its tag.
+    pub(super) fn told(&self) -> Told {
+        let mut told = Told::default();
+        told.snapshot(self.record.snapshot);
+        told.answer(&self.record);
+        for (name, payload) in &self.payloads {
+            told.text(name);
+            told.maybe(payload.as_ref().map(|payload| payload.key.as_str()));
+            if let Some(payload) = payload {
+                told.answer(&payload.answer);
+            }
+        }
+        told
+    }
+
     /// A record alone.
     pub(super) fn alone(record: ReadAnswer) -> Self {
         Self {
@@ -93,8 +110,9 @@ pub async fn show_payload(
     State(app): State<App>,
     caller: Caller,
     Path((resource, instance, id, payload)): Path<PayloadPath>,
+    known: Known,
     RawQuery(query): RawQuery,
-) -> Result<Json<PayloadAnswer>, ApiError> {
+) -> Result<Response, ApiError> {
     let params = Params::read(query.as_deref(), &["max_age", "fresh"])?;
     let ask = ReadAsk {
         max_age: params.parsed::<Period>("max_age")?.map(|age| age.0),
@@ -108,9 +126,11 @@ pub async fn show_payload(
         .read_detail(&resource, &instance, &id, &include, ask)
         .await?;
     let found = detail.and_then(|detail| detail.payloads.into_values().next().flatten());
-    found
-        .map(Json)
-        .ok_or_else(|| absent(&resource, &instance, &id, &include[0]))
+    let payload = found.ok_or_else(|| absent(&resource, &instance, &id, &include[0]))?;
+    let mut told = Told::default();
+    told.snapshot(payload.answer.snapshot);
+    told.answer(&payload.answer);
+    Ok(told.reply(&known, &payload))
 }
 
 /// `POST …/payloads/{payload}`: a new element, as upstream takes it.

@@ -9,6 +9,7 @@ use ::cache::LoadError;
 use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
+    response::Response,
 };
 use futures::future::BoxFuture;
 use mirror::{ReadAsk, hot::HotPage};
@@ -24,6 +25,7 @@ use store::{
 use super::{
     App,
     caller::{Caller, see_instance},
+    conditional::{Known, Told},
     error::ApiError,
     payloads::{DetailView, included},
     query::Params,
@@ -42,8 +44,9 @@ pub async fn show_record(
     State(app): State<App>,
     caller: Caller,
     Path((resource, instance, id)): Path<(String, String, String)>,
+    known: Known,
     RawQuery(query): RawQuery,
-) -> Result<Json<DetailView>, ApiError> {
+) -> Result<Response, ApiError> {
     let params = Params::read(
         query.as_deref(),
         &["max_age", "fresh", "include", "no_calls"],
@@ -72,9 +75,10 @@ pub async fn show_record(
         let detail = mirror.read_detail(&resource, &instance, &id, &include, ask);
         detail.await?.map(DetailView::of)
     };
-    answer.map(Json).ok_or_else(|| {
+    let view = answer.ok_or_else(|| {
         ApiError::not_found(format!("{resource} of {instance} has no record `{id}`"))
-    })
+    })?;
+    Ok(view.told().reply(&known, &view))
 }
 
 /// Former versions of a record, newest first.
@@ -114,6 +118,18 @@ pub struct PageView {
     duration_ms: f64,
 }
 
+impl PageView {
+    fn told(&self) -> Told {
+        let mut told = Told::default();
+        told.snapshot(Some(self.snapshot));
+        told.maybe(self.next.as_deref());
+        for found in &self.records {
+            told.record(&found.record);
+        }
+        told
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct FoundRecord {
     #[serde(flatten)]
@@ -127,8 +143,9 @@ pub async fn list_records(
     State(app): State<App>,
     caller: Caller,
     Path(resource): Path<String>,
+    known: Known,
     RawQuery(query): RawQuery,
-) -> Result<Json<PageView>, ApiError> {
+) -> Result<Response, ApiError> {
     let params = Params::read(query.as_deref(), &["instance", "limit", "after", "deleted"])?;
     let search = Search {
         instances: params.all("instance"),
@@ -138,7 +155,8 @@ pub async fn list_records(
         timeout: app.sql_timeout(),
         ..Search::all(name(&resource)?)
     };
-    find(&app, &caller, search).await
+    let page = find(&app, &caller, search).await?;
+    Ok(page.told().reply(&known, &page))
 }
 
 const SEARCH_PARAMS: [&str; 8] = [
@@ -156,8 +174,9 @@ const SEARCH_PARAMS: [&str; 8] = [
 pub async fn search(
     State(app): State<App>,
     caller: Caller,
+    known: Known,
     RawQuery(query): RawQuery,
-) -> Result<Json<PageView>, ApiError> {
+) -> Result<Response, ApiError> {
     let params = Params::read(query.as_deref(), &SEARCH_PARAMS)?;
     let question = Question {
         resource: params.one("resource")?.ok_or_else(|| {
@@ -172,7 +191,8 @@ pub async fn search(
         after: params.one("after")?,
         deleted: params.flag("deleted")?,
     };
-    find(&app, &caller, question.into_search(app.sql_timeout())?).await
+    let page = find(&app, &caller, question.into_search(app.sql_timeout())?).await?;
+    Ok(page.told().reply(&known, &page))
 }
 
 /// The body of a search.
@@ -199,7 +219,8 @@ pub async fn search_by_body(
     question: Result<Json<Question>, JsonRejection>,
 ) -> Result<Json<PageView>, ApiError> {
     let Json(question) = question?;
-    find(&app, &caller, question.into_search(app.sql_timeout())?).await
+    let page = find(&app, &caller, question.into_search(app.sql_timeout())?).await?;
+    Ok(Json(page))
 }
 
 impl Question {
@@ -236,15 +257,11 @@ fn find<'a>(
     app: &'a App,
     caller: &'a Caller,
     search: Search,
-) -> BoxFuture<'a, Result<Json<PageView>, ApiError>> {
+) -> BoxFuture<'a, Result<PageView, ApiError>> {
     Box::pin(find_page(app, caller, search))
 }
 
-async fn find_page(
-    app: &App,
-    caller: &Caller,
-    mut search: Search,
-) -> Result<Json<PageView>, ApiError> {
+async fn find_page(app: &App, caller: &Caller, mut search: Search) -> Result<PageView, ApiError> {
     search.visible = caller.scope().map(<[String]>::to_vec);
     let feed = app.feed(&search.resource)?;
     let mut known = app.mirror().instances();
@@ -283,12 +300,12 @@ async fn find_page(
         age_secs: crate::output::age(record.as_of, now).as_secs_f64(),
         record: Arc::clone(record),
     });
-    Ok(Json(PageView {
+    Ok(PageView {
         records: records.collect(),
         next: found.page.next.clone(),
         snapshot: found.snapshot,
         duration_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
-    }))
+    })
 }
 
 /// Asks the database: what a tenant sees is for it to say.

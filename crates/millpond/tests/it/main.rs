@@ -10,6 +10,7 @@ mod cached;
 mod caching;
 mod calls;
 mod commands;
+mod conditional;
 mod config;
 mod console;
 mod desk;

@@ -54,6 +54,7 @@ pub const DECLARED: &[Declared] = &[
     )
     .query(&[INSTANCES, LIMIT, AFTER, DELETED])
     .cached(SEARCHES)
+    .conditional()
     .answer("RecordPage"),
     reads(
         "GET",
@@ -63,6 +64,7 @@ pub const DECLARED: &[Declared] = &[
     )
     .query(&[MAX_AGE, FRESH, NO_CALLS])
     .cached(RECORDS)
+    .conditional()
     .answer("Record"),
     reads(
         "GET",
@@ -85,7 +87,8 @@ pub const DECLARED: &[Declared] = &[
         User,
         "One payload of a record, as fresh as asked",
     )
-    .query(&[MAX_AGE, FRESH]),
+    .query(&[MAX_AGE, FRESH])
+    .conditional(),
     writes(
         "POST",
         "/v1/records/{resource}/{instance}/{id}/payloads/{payload}",
@@ -119,6 +122,7 @@ pub const DECLARED: &[Declared] = &[
             RESOURCE, WHERE, CONTAINS, JSON_PATH, INSTANCES, LIMIT, AFTER, DELETED,
         ])
         .cached(SEARCHES)
+        .conditional()
         .answer("RecordPage"),
     reads(
         "POST",
