@@ -96,11 +96,17 @@ impl<A: KeyPart, B: KeyPart, C: KeyPart> KeyParts for (A, B, C) {
 /// Appends `text`, with everything but letters, digits and `-._~` as `%XX`. An empty text is `%`, so
 /// that it still is a segment.
 pub(crate) fn escape(text: &str, out: &mut String) {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if text.is_empty() {
         out.push('%');
     }
+    // Almost every id: copied at once.
+    if text.bytes().all(is_plain) {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if is_plain(byte) {
             out.push(byte as char);
         } else {
             let _ = write!(out, "%{byte:02X}");

@@ -5,7 +5,7 @@ pub mod quota;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -147,6 +147,8 @@ struct Inner {
     /// Whether only this machine can ask at all.
     is_local: bool,
     hasher: RwLock<Option<KeyHasher>>,
+    /// The state of the news in which the database said that no key was ever made.
+    keyless: RwLock<Option<u64>>,
     quotas: Quotas,
     hearing: Hearing,
 }
@@ -179,6 +181,7 @@ impl Access {
                 configured,
                 is_local,
                 hasher: RwLock::default(),
+                keyless: RwLock::default(),
                 quotas: Quotas::default(),
                 hearing: Hearing::new(cache, own),
             }),
@@ -373,17 +376,23 @@ impl Access {
     }
 
     async fn hasher(&self) -> Result<Option<KeyHasher>, StoreError> {
-        let known = self
-            .inner
-            .hasher
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = read(&self.inner.hasher).clone();
         if known.is_some() {
             return Ok(known);
         }
+        let state = self.inner.hearing.state();
+        if state.is_some() && state == *read(&self.inner.keyless) {
+            return Ok(None);
+        }
         let found = self.inner.store.key_hasher().await?;
-        if found.is_some() {
+        if found.is_none() {
+            // The first key is news: it makes this another state before it is acknowledged.
+            *self
+                .inner
+                .keyless
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = state;
+        } else {
             let mut kept = self
                 .inner
                 .hasher
@@ -393,6 +402,10 @@ impl Access {
         }
         Ok(found)
     }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn loaded<V>(found: Option<V>, asked: jiff::Timestamp) -> Loaded<V> {

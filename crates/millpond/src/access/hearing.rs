@@ -4,7 +4,10 @@
 //! a key waits for all who hold one. Without a lease the database is asked, at every request.
 
 use std::{
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,8 @@ pub(super) struct Hearing {
     /// How this process is called among those that hold a lease.
     node: String,
     until: RwLock<Option<Instant>>,
+    /// How often there was news.
+    applied: AtomicU64,
 }
 
 impl Hearing {
@@ -36,6 +41,7 @@ impl Hearing {
             own,
             node: format!("{:032x}", rand::random::<u128>()),
             until: RwLock::new(None),
+            applied: AtomicU64::new(0),
         }
     }
 
@@ -43,6 +49,12 @@ impl Hearing {
     pub fn may_remember(&self) -> bool {
         let until = *self.until.read().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// What was found out under this number holds for as long as it is answered: there was no news since. `None`: this
+    /// process does not hear of any.
+    pub fn state(&self) -> Option<u64> {
+        self.may_remember().then(|| self.applied.load(SeqCst))
     }
 
     fn extend(&self, until: Option<Instant>) {
@@ -117,6 +129,7 @@ impl Hearing {
                 return Ok(from);
             };
             from = *last;
+            self.applied.fetch_add(1, SeqCst);
             let news: Vec<_> = page.into_iter().map(|(_, news)| news).collect();
             self.own.forget(&self.cache, &news).await;
         }

@@ -286,11 +286,11 @@ async fn outages(kind: Kind) {
     let seed: u64 = rand::random_range(0..1 << 32);
     println!("{kind:?}, seed {seed}");
     tokio::join!(
-        bad_weather(kind, "refused, reset", Weather::Refuse, seed),
-        bad_weather(kind, "black hole", Weather::BlackHole, seed),
-        bad_weather(kind, "2 s slow", Weather::Slow(SLOW), seed),
-        wiped(kind, seed),
-        restarted(kind, seed),
+        Box::pin(bad_weather(kind, "refused, reset", Weather::Refuse, seed)),
+        Box::pin(bad_weather(kind, "black hole", Weather::BlackHole, seed)),
+        Box::pin(bad_weather(kind, "2 s slow", Weather::Slow(SLOW), seed)),
+        Box::pin(wiped(kind, seed)),
+        Box::pin(restarted(kind, seed)),
     );
 }
 
