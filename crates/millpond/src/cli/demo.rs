@@ -208,6 +208,7 @@ async fn stay(
         "\nThe mirror stays up, with {EVENTS} business event a second and company, until Ctrl-C. Try:\n\
          \x20 {}\n\
          \x20   SELECT instance, count(*), sum(total) FROM cin7.sale_line GROUP BY 1;\n\
+         \x20 the console, in a browser: http://{address}/console\n\
          \x20 curl http://{address}/v1/instances\n\
          \x20 curl http://{address}/metrics\n\
          \x20 curl http://{address}/v1/memory/query --json '{{\"query\": \"tealight holders with hearts\"}}'\n\

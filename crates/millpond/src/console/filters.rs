@@ -8,6 +8,7 @@ pub(super) fn add(templates: &mut Environment<'static>) {
     templates.add_filter("span", span);
     templates.add_filter("when", when);
     templates.add_filter("ago", ago);
+    templates.add_filter("due", due);
     templates.add_filter("lag", lag);
 }
 
@@ -50,6 +51,14 @@ fn when(value: &Value) -> String {
     match text.parse::<Timestamp>() {
         Ok(at) => at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => text.to_owned(),
+    }
+}
+
+/// How far off a time is that something is to begin at.
+fn due(value: &Value) -> String {
+    match ago(value) {
+        told if told.ends_with("ago") => "due".to_owned(),
+        told => told,
     }
 }
 
