@@ -21,6 +21,7 @@ mod pace;
 mod passes;
 mod payloads;
 #[path = "../../../millpond/tests/it/redis.rs"]
+#[expect(dead_code, reason = "the program's own tests use more of it")]
 mod redis;
 mod shelf;
 mod spending;
