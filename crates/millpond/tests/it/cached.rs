@@ -30,7 +30,7 @@ fn told(body: &str) -> String {
     let mut text = body.to_owned();
     let names = HOW.iter().map(|how| format!("\"{how}\":"));
     // When a project's records were counted: now.
-    for name in names.chain(["\"keys\":0,\"as_of\":".to_owned()]) {
+    for name in names.chain(["\"memories\":0,\"as_of\":".to_owned()]) {
         let (mut rest, mut kept) = (text.as_str(), String::new());
         while let Some(at) = rest.find(&name) {
             let (before, after) = rest.split_at(at + name.len());

@@ -270,6 +270,8 @@ async fn b109_b110_every_command_that_calls_can_be_told_to_log() {
             "{lines:?}"
         );
     }
+    // Those processes may have been stopped before the items were listed.
+    desk.run(&["sync"], None).await;
     desk.run(&["sweep", "catalog"], Some("LOG_CW_API")).await;
     assert_eq!(desk.logs().len(), expected + 1);
 }
