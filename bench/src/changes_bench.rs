@@ -1,15 +1,14 @@
 //! What it costs to keep up: a few of many sales change, and the simulator counts the calls that bring them in.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use mirror::{ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, SecretSource, SyncAsk};
+use mirror::{Mirror, SyncAsk};
 use simulators::cin7::{Account, Cin7, Options as Simulated};
-use store::{Store, instances::CallLimit, private::PrivateCluster};
+use store::private::PrivateCluster;
 use tokio_util::sync::CancellationToken;
-use upstream::{Connector, Secret};
 
-use crate::measure::result;
+use crate::{company::open, measure::result};
 
 /// Orders of the data set from which the sales are copied.
 const ORDERS: usize = 17_000;
@@ -23,17 +22,6 @@ pub struct Options {
     /// Sales that change.
     #[arg(long, default_value_t = 10)]
     changed: usize,
-}
-
-struct Keys(Account);
-
-impl SecretSource for Keys {
-    fn resolve(&self, place: &str) -> Result<Secret, String> {
-        match place {
-            "account" => Ok(Secret::new(&self.0.account_id)),
-            _ => Ok(Secret::new(&self.0.keys[0])),
-        }
-    }
 }
 
 /// Mirrors the sales, changes some, and counts.
@@ -52,7 +40,7 @@ pub async fn run(options: Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cluster =
         PrivateCluster::start(store::private::Settings::new(folder.path().join("pg"))).await?;
-    let mirror = open(&cluster, &upstream, &account).await?;
+    let mirror = open(&cluster, &upstream, &account, &["sale_header", "sale"]).await?;
 
     println!("mirroring the sales, each with its detail; some minutes");
     let began = Instant::now();
@@ -99,45 +87,6 @@ pub async fn run(options: Options) -> Result<()> {
     upstream.stop().await;
     cluster.stop().await?;
     Ok(())
-}
-
-async fn open(cluster: &PrivateCluster, upstream: &Cin7, account: &Account) -> Result<Mirror> {
-    let connector = Connector::parse(
-        "cin7-core.toml",
-        include_str!("../../connectors/cin7-core.toml"),
-    )
-    .map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let secret = |key: &str, place: &str| (key.to_owned(), place.to_owned());
-    let settings = InstanceSettings {
-        name: "uk".to_owned(),
-        connector: Arc::new(connector),
-        base_url: Some(upstream.base_url()),
-        currency: None,
-        reporting: None,
-        connections: vec![ConnectionSettings {
-            name: "main".to_owned(),
-            secrets: BTreeMap::from([
-                secret("account_id", "account"),
-                secret("application_key", "key"),
-            ]),
-            limit: None,
-            share: None,
-        }],
-        resources: ResourceFilter::Only(vec!["sale_header".to_owned(), "sale".to_owned()]),
-        schedules: Vec::new(),
-        quiet: None,
-        private_hosts: true,
-        timeout: None,
-        limit: Some(CallLimit {
-            calls: 600,
-            window: Duration::from_millis(50),
-        }),
-        concurrency: Some(8),
-        chores: Default::default(),
-        freshness: Default::default(),
-    };
-    let store = Store::open(&cluster.url_of("postgres"), 10).await?;
-    Ok(Mirror::open(store, vec![settings], Arc::new(Keys(account.clone())), None).await?)
 }
 
 /// Whether the mirror now says what upstream says.

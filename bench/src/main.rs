@@ -2,6 +2,7 @@
 
 mod bulk;
 mod changes_bench;
+mod company;
 mod measure;
 mod mirror_bench;
 mod query_bench;

@@ -3,27 +3,28 @@
 
 mod questions;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use memory::{
     Candidate, Embedder as _, Field, Lexical, Weights, ranked, sketch_of, text_of, words_of,
 };
-use mirror::{ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, SecretSource, SyncAsk};
+use mirror::SyncAsk;
 use simulators::cin7::{Account, Cin7, Options as Simulated};
 use sqlx::Row as _;
 use store::{
     ResourceName, Store,
-    instances::CallLimit,
     memory::Vectored,
     private::PrivateCluster,
     recall::{Found, IndexedText, RecordFilter, RecordKey, Sought},
 };
 use tokio_util::sync::CancellationToken;
-use upstream::{Connector, Secret};
 
 use self::questions::{Asked, Product, questions};
-use crate::measure::result;
+use crate::{company::open, measure::result};
 
 /// The fields that make a product's text.
 const FIELDS: [&str; 3] = ["SKU", "Name", "Category"];
@@ -41,17 +42,6 @@ pub struct Options {
     /// What the questions are drawn with.
     #[arg(long, default_value_t = 7)]
     seed: u64,
-}
-
-struct Keys(Account);
-
-impl SecretSource for Keys {
-    fn resolve(&self, place: &str) -> Result<Secret, String> {
-        match place {
-            "account" => Ok(Secret::new(&self.0.account_id)),
-            _ => Ok(Secret::new(&self.0.keys[0])),
-        }
-    }
 }
 
 /// A way to rank.
@@ -75,7 +65,7 @@ pub async fn run(options: Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cluster =
         PrivateCluster::start(store::private::Settings::new(folder.path().join("pg"))).await?;
-    let mirror = open(&cluster, &upstream, &account).await?;
+    let mirror = open(&cluster, &upstream, &account, &["product"]).await?;
     let filled = mirror
         .sync(SyncAsk::default(), CancellationToken::new(), None)
         .await?;
@@ -278,43 +268,4 @@ fn vectored(vector: Vec<f32>) -> Vectored {
         sketch: sketch_of(&vector),
         vector,
     }
-}
-
-async fn open(cluster: &PrivateCluster, upstream: &Cin7, account: &Account) -> Result<Mirror> {
-    let connector = Connector::parse(
-        "cin7-core.toml",
-        include_str!("../../connectors/cin7-core.toml"),
-    )
-    .map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let secret = |key: &str, place: &str| (key.to_owned(), place.to_owned());
-    let settings = InstanceSettings {
-        name: "uk".to_owned(),
-        connector: Arc::new(connector),
-        base_url: Some(upstream.base_url()),
-        currency: None,
-        reporting: None,
-        connections: vec![ConnectionSettings {
-            name: "main".to_owned(),
-            secrets: BTreeMap::from([
-                secret("account_id", "account"),
-                secret("application_key", "key"),
-            ]),
-            limit: None,
-            share: None,
-        }],
-        resources: ResourceFilter::Only(vec!["product".to_owned()]),
-        schedules: Vec::new(),
-        quiet: None,
-        private_hosts: true,
-        timeout: None,
-        limit: Some(CallLimit {
-            calls: 600,
-            window: Duration::from_millis(50),
-        }),
-        concurrency: Some(8),
-        chores: Default::default(),
-        freshness: Default::default(),
-    };
-    let store = Store::open(&cluster.url_of("postgres"), 10).await?;
-    Ok(Mirror::open(store, vec![settings], Arc::new(Keys(account.clone())), None).await?)
 }

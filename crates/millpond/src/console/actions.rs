@@ -1,7 +1,6 @@
 //! What a person does with a form.
 
 use axum::{
-    body::Bytes,
     extract::{Path, State},
     response::Response,
 };
@@ -21,11 +20,8 @@ pub(super) async fn refresh(
     State(console): State<Console>,
     Path(of): Path<RecordPath>,
     visit: Visit,
-    body: Bytes,
+    _: Filled,
 ) -> Response {
-    if let Err(refused) = Filled::of(&console, &visit, &body) {
-        return *refused;
-    }
     let viewer = visit.viewer("/console/records");
     // A record that has nothing beside it is read anew.
     let path = format!("{}?fresh=true", record::api_path(&of));
@@ -45,12 +41,8 @@ pub(super) async fn refresh(
 pub(super) async fn make_plan(
     State(console): State<Console>,
     visit: Visit,
-    body: Bytes,
+    form: Filled,
 ) -> Response {
-    let form = match Filled::of(&console, &visit, &body) {
-        Ok(form) => form,
-        Err(refused) => return *refused,
-    };
     let viewer = visit.viewer("/console/orders");
     let ask = json!({ "instance": form.one("instance"), "op": form.one("op").unwrap_or("pick") });
     let made = visit
@@ -75,12 +67,8 @@ pub(super) async fn move_plan(
     State(console): State<Console>,
     Path(plan): Path<String>,
     visit: Visit,
-    body: Bytes,
+    form: Filled,
 ) -> Response {
-    let form = match Filled::of(&console, &visit, &body) {
-        Ok(form) => form,
-        Err(refused) => return *refused,
-    };
     let viewer = visit.viewer("/console/orders");
     let (verb, said) = match form.one("do") {
         Some("approve") => ("approve", "Approved: its units are held for it."),
@@ -103,12 +91,8 @@ pub(super) async fn move_plan(
 pub(super) async fn change_connection(
     State(console): State<Console>,
     visit: Visit,
-    body: Bytes,
+    form: Filled,
 ) -> Response {
-    let form = match Filled::of(&console, &visit, &body) {
-        Ok(form) => form,
-        Err(refused) => return *refused,
-    };
     let part = |name: &str| encoded(form.one(name).unwrap_or_default());
     let path = format!(
         "/v1/instances/{}/connections/{}",
@@ -146,12 +130,8 @@ pub(super) async fn change_connection(
 pub(super) async fn make_key(
     State(console): State<Console>,
     visit: Visit,
-    body: Bytes,
+    form: Filled,
 ) -> Response {
-    let form = match Filled::of(&console, &visit, &body) {
-        Ok(form) => form,
-        Err(refused) => return *refused,
-    };
     let ask = json!({
         "title": form.one("title"),
         "role": form.one("role"),
@@ -169,12 +149,8 @@ pub(super) async fn change_key(
     State(console): State<Console>,
     Path(key): Path<String>,
     visit: Visit,
-    body: Bytes,
+    form: Filled,
 ) -> Response {
-    let form = match Filled::of(&console, &visit, &body) {
-        Ok(form) => form,
-        Err(refused) => return *refused,
-    };
     let path = format!("/v1/keys/{}", encoded(&key));
     match form.one("do") {
         Some("revoke") => match visit.send(&console, Method::DELETE, &path, None).await {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use axum::{
-    extract::FromRequestParts,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Redirect, Response},
 };
 use http::{Method, request::Parts};
@@ -107,18 +108,25 @@ impl Visit {
 /// A form, once its token has been looked at.
 pub(super) struct Filled(HashMap<String, String>);
 
-impl Filled {
-    /// Reads a form of this session.
-    pub fn of(console: &Console, visit: &Visit, body: &[u8]) -> Result<Self, Box<Response>> {
-        let fields: HashMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+impl FromRequest<Console> for Filled {
+    type Rejection = Response;
+
+    /// Reads a form of this session, and no other.
+    async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
+        let session = request.extensions().get::<Session>().cloned();
+        let body = Bytes::from_request(request, console).await;
+        let body = body.map_err(IntoResponse::into_response)?;
+        let fields: HashMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
         let token = fields.get("token").map(String::as_str).unwrap_or_default();
-        if visit.session.admits(token) {
+        if session.is_some_and(|session| session.admits(token)) {
             return Ok(Self(fields));
         }
         let message = "The form is of an earlier session. Nothing was changed: load the page and do it again.";
-        Err(Box::new(console.pages().refused(message)))
+        Err(console.pages().refused(message))
     }
+}
 
+impl Filled {
     /// A field, unless it is empty.
     pub fn one(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name)?.trim();

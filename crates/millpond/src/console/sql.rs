@@ -1,6 +1,6 @@
 //! SQL: one statement that reads, its answer or its plan.
 
-use axum::{body::Bytes, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -24,11 +24,7 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
 }
 
 /// `POST /console/sql`.
-pub(super) async fn ask(State(console): State<Console>, visit: Visit, body: Bytes) -> Response {
-    let form = match Filled::of(&console, &visit, &body) {
-        Ok(form) => form,
-        Err(refused) => return *refused,
-    };
+pub(super) async fn ask(State(console): State<Console>, visit: Visit, form: Filled) -> Response {
     let name = form.one("name");
     if let (Some("remove"), Some(name)) = (form.one("do"), name) {
         let path = format!("/v1/queries/{}", encoded(name));

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{RawQuery, State},
     response::{
         IntoResponse, Response,
@@ -37,7 +37,7 @@ pub struct EventsView {
 pub async fn list_events(
     State(app): State<App>,
     caller: Caller,
-    Extension(standing): Extension<Standing>,
+    standing: Standing,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {

@@ -1,13 +1,13 @@
 //! What every request passes: its id, its key, its time.
 
-use std::time::Instant;
+use std::{convert::Infallible, time::Instant};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use super::{
     App,
@@ -100,10 +100,13 @@ pub async fn admit(
 ) -> Response {
     let needs = declared::needs(request.method().as_str(), route.as_str());
     // Nobody but this process can have put a caller there.
-    let (caller, standing) = match request.extensions().get::<Caller>().cloned() {
-        Some(caller) => (caller, Standing(None)),
+    let caller = match request.extensions().get::<Caller>().cloned() {
+        Some(caller) => {
+            request.extensions_mut().insert(Brought);
+            caller
+        }
         None => match caller(&app, request.headers()).await {
-            Ok(caller) => (caller, Standing::of(&app, request.headers())),
+            Ok(caller) => caller,
             Err(error) => return error.into_response(),
         },
     };
@@ -116,23 +119,32 @@ pub async fn admit(
         Err(error) => return ApiError::from(error).into_response(),
     }
     request.extensions_mut().insert(caller);
-    request.extensions_mut().insert(standing);
     next.run(request).await
 }
 
-/// What a caller was admitted with, so that an answer that goes on can look again.
+/// Marks a request whose caller this process itself brought.
 #[derive(Clone)]
+struct Brought;
+
+/// What a caller was admitted with, so that an answer that goes on can look again.
 pub(super) struct Standing(Option<(App, HeaderMap)>);
 
-impl Standing {
-    fn of(app: &App, headers: &HeaderMap) -> Self {
+impl FromRequestParts<App> for Standing {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        if parts.extensions.get::<Brought>().is_some() {
+            return Ok(Self(None));
+        }
         let kept = [header::AUTHORIZATION, header::HOST, X_API_KEY];
         let shown = kept
             .into_iter()
-            .filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
-        Self(Some((app.clone(), shown.collect())))
+            .filter_map(|name| Some((name.clone(), parts.headers.get(&name)?.clone())));
+        Ok(Self(Some((app.clone(), shown.collect()))))
     }
+}
 
+impl Standing {
     /// Who asks, and what there is for them by now; `None` once their key no longer counts, or nobody can say whether
     /// it does. A caller whom this process itself brought stays `known`.
     pub async fn look_again(&self, known: &Caller) -> Option<Caller> {

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, RawQuery, State},
     response::{
         IntoResponse, Response,
@@ -114,7 +114,7 @@ pub struct ChangesView {
 pub async fn list_changes(
     State(app): State<App>,
     caller: Caller,
-    Extension(standing): Extension<Standing>,
+    standing: Standing,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {

@@ -43,7 +43,7 @@ impl Cacheable for HotVector {
 }
 
 /// The answer to a question as it is kept hot.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct HotRecall {
     /// The best first.
     pub hits: Vec<Hit>,

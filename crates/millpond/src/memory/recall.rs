@@ -180,18 +180,8 @@ impl Memory {
             Source::Loader => "scan",
             _ => "cache",
         };
-        let empty = HotRecall {
-            hits: Vec::new(),
-            snapshot: 0,
-            without_vectors: None,
-        };
-        let found = answer.value().unwrap_or(&empty);
-        let copy = HotRecall {
-            hits: found.hits.clone(),
-            snapshot: found.snapshot,
-            without_vectors: found.without_vectors.clone(),
-        };
-        Ok(self.answer(copy, served, answer.as_of()))
+        let found = answer.value().cloned();
+        Ok(self.answer(found.unwrap_or_default(), served, answer.as_of()))
     }
 
     fn answer(&self, made: HotRecall, served: &'static str, as_of: Timestamp) -> RecallAnswer {

@@ -1,12 +1,8 @@
 //! The console in a real browser, with scripts and without, and by hand.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use store::instances::{CallLimit, ConnectionSpec};
 use tokio::process::Command;
 
 use crate::world::{Kind, Reply, World};
@@ -40,18 +36,7 @@ async fn stocked(keys: &[&str]) -> World {
     world.write("cin7.sale", "pond-uk", &[("1", &second)]).await;
     let rest = [("2", other), ("evil", hostile.as_str())];
     world.write("cin7.sale", "pond-uk", &rest).await;
-    let connection = ConnectionSpec {
-        instance: "pond-uk".to_owned(),
-        name: "main".to_owned(),
-        secrets: [("application_key".to_owned(), "env:CIN7_KEY".to_owned())].into(),
-        limit: Some(CallLimit {
-            calls: 60,
-            window: Duration::from_secs(60),
-        }),
-        share: 1.0,
-        by_command: false,
-    };
-    world.store.save_connection(&connection).await.unwrap();
+    world.connect("pond-uk").await;
     world
 }
 

@@ -1,9 +1,6 @@
 //! What operators ask of the server itself.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use store::instances::{CallLimit, ConnectionSpec};
 
 use crate::world::{CONFIG, Kind, World};
 
@@ -74,18 +71,7 @@ async fn a_report_on_calls_says_how_to_get_a_log_or_what_it_tells() {
 #[tokio::test]
 async fn a_connection_is_disabled_enabled_and_shared_and_odd_shares_are_refused() {
     let world = World::with_keys(&[KEY]).await;
-    let spec = ConnectionSpec {
-        instance: "pond-uk".to_owned(),
-        name: "main".to_owned(),
-        secrets: [("application_key".to_owned(), "env:CIN7_KEY".to_owned())].into(),
-        limit: Some(CallLimit {
-            calls: 60,
-            window: Duration::from_secs(60),
-        }),
-        share: 1.0,
-        by_command: false,
-    };
-    world.store.save_connection(&spec).await.unwrap();
+    world.connect("pond-uk").await;
     let path = "/v1/instances/pond-uk/connections/main";
     let (status, answer) = ask(
         &world,

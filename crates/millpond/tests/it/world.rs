@@ -14,6 +14,7 @@ use mirror::hot::Hot;
 use serde_json::{Value, json};
 use store::{
     ResourceName, Store,
+    instances::{CallLimit, ConnectionSpec},
     records::{Incoming, PageWrite},
     testing::TestDatabase,
 };
@@ -286,6 +287,22 @@ impl World {
     pub async fn hear(&self) {
         // A database that a test closed has nothing to say.
         let _ = self.hot.cache().catch_up().await;
+    }
+
+    /// Gives an instance a connection, `main`, of 60 calls a minute.
+    pub async fn connect(&self, instance: &str) {
+        let spec = ConnectionSpec {
+            instance: instance.to_owned(),
+            name: "main".to_owned(),
+            secrets: [("application_key".to_owned(), "env:CIN7_KEY".to_owned())].into(),
+            limit: Some(CallLimit {
+                calls: 60,
+                window: Duration::from_secs(60),
+            }),
+            share: 1.0,
+            by_command: false,
+        };
+        self.store.save_connection(&spec).await.unwrap();
     }
 
     /// Writes records as a run does, and lets this server hear of it at once.
