@@ -71,6 +71,12 @@ bench-recall: ## recall products by codes, names and in other words, by words, b
 	cargo build --release --locked -p bench
 	$(TARGET_DIR)/release/bench recall $(BENCH_ARGS)
 
+.PHONY: bench-http
+bench-http: ## read cached records over HTTP, beside nginx and Varnish that keep the same answers
+	@scripts/setup bench-http
+	cargo build --release --locked -p millpond -p bench
+	$(TARGET_DIR)/release/bench http $(BENCH_ARGS)
+
 .PHONY: bench-calls
 bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 	@scripts/setup build

@@ -3,6 +3,7 @@
 mod bulk;
 mod changes_bench;
 mod company;
+mod http_bench;
 mod measure;
 mod mirror_bench;
 mod query_bench;
@@ -28,6 +29,8 @@ enum Bench {
     Query(query_bench::Options),
     /// Recall products by codes, names and in other words, by words, by vectors and by both.
     Recall(recall_bench::Options),
+    /// Read cached records and searches over HTTP, beside nginx and Varnish that keep the same answers.
+    Http(http_bench::Options),
     /// Sweep the hot values of a simulated ConnectWise that all ran out, at its own pace.
     Sweep(sweep_bench::Options),
     /// Serve generated records (used by `mirror`, in a process of its own).
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         match arguments.bench {
             Bench::Mirror(options) => mirror_bench::run(options).await,
             Bench::Changes(options) => changes_bench::run(options).await,
+            Bench::Http(options) => http_bench::run(options).await,
             Bench::Sweep(options) => sweep_bench::run(options).await,
             Bench::Recall(options) => recall_bench::run(options).await,
             Bench::Query(options) => query_bench::run(options).await,
