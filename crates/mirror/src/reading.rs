@@ -113,6 +113,30 @@ pub(crate) async fn peek(account: &Account, kind: &Kind, id: &str) -> Result<Opt
     Ok(found.map(|found| found_in_mirror(found, None)))
 }
 
+/// What a load comes to, unless it takes longer than a reader's patience: then `copy`, if there is one that may be
+/// given, marked as older than it should be. The load itself must go on without its waiter.
+pub(crate) async fn patiently<T>(
+    patience: Duration,
+    load: impl Future<Output = T>,
+    copy: impl AsyncFnOnce() -> Result<Option<ReadAnswer>>,
+) -> Result<std::result::Result<T, ReadAnswer>> {
+    let mut load = std::pin::pin!(load);
+    if let Ok(loaded) = tokio::time::timeout(patience, &mut load).await {
+        return Ok(Ok(loaded));
+    }
+    // What a write has overtaken is nothing to give.
+    let copy = copy().await?.filter(|copy| !copy.record.outdated);
+    Ok(match copy {
+        Some(mut copy) => {
+            let why =
+                format!("no call was free within {patience:?}; a fresher copy is being fetched");
+            copy.stale = Some(why);
+            Err(copy)
+        }
+        None => Ok(load.await),
+    })
+}
+
 /// Reads a record of `account`, whose id is written as the mirror writes it. The connector's `table` says how fresh it
 /// should be besides what the reader asks for; what the table does not keep may be of any age.
 pub(crate) async fn read(

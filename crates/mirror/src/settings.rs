@@ -54,6 +54,9 @@ pub struct FreshnessSettings {
     pub feed_share: f64,
     /// Under [`Policy::Priced`]: a feed is asked no more often than this, however free calls are.
     pub feed_every_min: Duration,
+    /// How long a reader waits for a call that its own question did not ask for; it then gets the copy, marked, and the
+    /// call goes on.
+    pub patience: Duration,
 }
 
 impl Default for FreshnessSettings {
@@ -63,6 +66,7 @@ impl Default for FreshnessSettings {
             max_age: Duration::from_secs(3600),
             feed_share: 0.25,
             feed_every_min: Duration::from_secs(3),
+            patience: Duration::from_secs(10),
         }
     }
 }

@@ -29,7 +29,7 @@ use freshness::{Decision, Policy};
 use jiff::Timestamp;
 use store::{ResourceName, read::RecordRow};
 
-use crate::{account::Account, settings::FreshnessSettings};
+use crate::{account::Account, reading::ReadAsk, settings::FreshnessSettings};
 
 pub(crate) use self::{attend::attend, behind::spend, book::Target};
 use self::{book::Book, left::Left};
@@ -92,6 +92,13 @@ impl Spending {
         } else {
             tier
         }
+    }
+
+    /// How long a reader waits for a load before it takes the copy there is, however old; `None`: as long as it takes,
+    /// because it says how fresh, or because of the promise of `priced`.
+    pub fn patience(&self, ask: ReadAsk) -> Option<Duration> {
+        let takes_any = ask.max_age.is_none() && !ask.fresh && !self.is_priced();
+        takes_any.then_some(self.settings.patience)
     }
 
     /// Whether the life by the TTL tables of a record or payload should be worked out anew.

@@ -183,6 +183,9 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
         tenth,
         hour,
     );
+    let least = super::Period(std::time::Duration::from_millis(10));
+    let (patience, most) = (freshness.patience, super::Period::secs(45));
+    notes.within(&at("freshness", "patience"), patience, least, most);
     check_cache(&config.cache, notes);
     check_memory(&config.memory, notes);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {

@@ -24,6 +24,10 @@ pub struct FreshnessConfig {
     /// Under `priced`, no feed is asked more often than this, however free calls are. From `100ms` to `1h`.
     #[schemars(with = "String")]
     pub feed_every_min: Period,
+    /// How long a reader who names no age waits for a call that lifetimes or the policy want; it then gets the copy,
+    /// marked `stale`, and the call goes on. From `10ms` to `45s`.
+    #[schemars(with = "String")]
+    pub patience: Period,
 }
 
 /// `[instance.freshness]`: what holds for one instance instead of `[freshness]`.
@@ -62,6 +66,7 @@ impl Default for FreshnessConfig {
             max_age: Period(settings.max_age),
             feed_share: settings.feed_share,
             feed_every_min: Period(settings.feed_every_min),
+            patience: Period(settings.patience),
         }
     }
 }
@@ -81,6 +86,7 @@ impl FreshnessConfig {
             max_age: own.max_age.unwrap_or(self.max_age).0,
             feed_share: own.feed_share.unwrap_or(self.feed_share),
             feed_every_min: self.feed_every_min.0,
+            patience: self.patience.0,
         }
     }
 }

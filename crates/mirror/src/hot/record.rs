@@ -74,7 +74,25 @@ impl Mirror {
         }
         let loader = || self.record_loader(resource, instance, &id, ask);
         let began = Timestamp::now();
-        let mut answer = hot.cache.get_or_load(&key, loader()).await?;
+        let target = Target {
+            resource: resource.clone(),
+            record: id.clone(),
+            id: id.clone(),
+        };
+        let loading = hot.cache.get_or_load(&key, loader());
+        let mut answer = match account.spending.patience(ask) {
+            None => loading.await?,
+            Some(patience) => {
+                let copy = async || reading::peek(account, kind, &id).await;
+                match Box::pin(reading::patiently(patience, loading, copy)).await? {
+                    Ok(answer) => answer?,
+                    Err(copy) => {
+                        self.note_read(account, &target, &copy);
+                        return Ok(Some(copy));
+                    }
+                }
+            }
+        };
         if let Some(max_age) = ask.max_age
             && !is_as_fresh(&answer, began, max_age)
         {
@@ -102,11 +120,6 @@ impl Mirror {
             }
             tier = Some(ttl);
         }
-        let target = Target {
-            resource: resource.clone(),
-            record: id.clone(),
-            id,
-        };
         let answer = told(&answer, value);
         Ok(self.by_policy(account, target, answer, ask, tier).await)
     }

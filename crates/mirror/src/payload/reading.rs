@@ -21,7 +21,7 @@ use crate::{
     error::{MirrorError, Result},
     hot::{HotRecord, Origin, loaded, told},
     listing::chain,
-    reading::{Calling, ReadAnswer, ReadAsk, WAIT_MAX, answer},
+    reading::{Calling, ReadAnswer, ReadAsk, WAIT_MAX, answer, patiently},
     spending::Target,
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Wish {
     /// Ask upstream whatever the mirror has.
     pub force: bool,
     pub calling: Calling,
+    /// Whoever would wait longer than this takes what the mirror has, however old; `None`: nobody does.
+    pub patience: Option<Duration>,
 }
 
 impl Mirror {
@@ -150,19 +152,25 @@ impl Mirror {
             age_max: ask.max_age.or(age_max).unwrap_or(Duration::ZERO),
             force: ask.fresh,
             calling: Calling::READER,
+            patience: account.spending.patience(ask),
         };
         let found = self.payload_kept(account, kind, parent, &key, wish).await?;
         let found = match found {
-            Some(answer) if answer.stale.is_none() => {
+            Some(answer) => {
                 let target = Target {
                     resource: kind.name.clone(),
                     id: answer.record.id.clone(),
                     record: parent.id.clone(),
                 };
-                self.by_policy(account, target, answer, ask, Some(tier))
-                    .await
+                if answer.stale.is_none() {
+                    self.by_policy(account, target, answer, ask, Some(tier))
+                        .await
+                } else {
+                    self.note_read(account, &target, &answer);
+                    Some(answer)
+                }
             }
-            found => found,
+            None => None,
         };
         Ok(found.map(|answer| PayloadAnswer {
             key: key.logical(&kind.payload.family),
@@ -187,7 +195,21 @@ impl Mirror {
         };
         let began = Timestamp::now();
         let loader = || self.payload_loader(instance, kind, parent, key, wish);
-        let mut found = hot.cache().get_or_load(&hot_key, loader()).await?;
+        let loading = hot.cache().get_or_load(&hot_key, loader());
+        let mut found = if let Some(patience) = wish.patience {
+            let copy = async || {
+                let (table, id) = (&kind.name, key.row_id());
+                let row = account.store.find_record(table, instance, &id, table);
+                let row = row.await?.filter(|row| row.deleted_at.is_none());
+                Ok(row.map(|row| answer(row, None, "mirror", None)))
+            };
+            match Box::pin(patiently(patience, loading, copy)).await? {
+                Ok(found) => found?,
+                Err(copy) => return Ok(Some(copy)),
+            }
+        } else {
+            loading.await?
+        };
         let is_too_old = found.value().is_some_and(|hot| {
             let came_now = found.source() == Source::Loader && hot.origin == Origin::Upstream;
             !came_now && hot.stale.is_none() && older_than(began, hot.record.as_of, wish.age_max)
@@ -254,6 +276,7 @@ impl Mirror {
             age_max,
             force: false,
             calling: Calling::of(Class::Due),
+            patience: None,
         };
         self.fetch_kept(account, kind, parent, key, wish).await
     }
@@ -350,6 +373,7 @@ impl Wish {
             age_max: Duration::ZERO,
             force: true,
             calling: Calling::of(class),
+            patience: None,
         }
     }
 }

@@ -45,6 +45,7 @@ impl Mirror {
             age_max: ttl.unwrap_or_default(),
             force: ask.force,
             calling: ask.calling,
+            patience: None,
         };
         let parent = Arc::new(parent);
         let found = self.fetch_kept(account, kind, &parent, &key, wish).await?;

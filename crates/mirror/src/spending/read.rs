@@ -18,9 +18,6 @@ use crate::{
     reading::{Calling, ReadAnswer, ReadAsk},
 };
 
-/// A reader waits this long at the most for a call that the policy wants; it then gets the copy, and the call goes on.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What the TTL tables say of a value, if they were asked.
 pub(crate) type Tier = Option<Option<Duration>>;
 
@@ -38,16 +35,10 @@ impl Mirror {
         tier: Tier,
     ) -> Option<ReadAnswer> {
         let spending = &account.spending;
-        if !spending.is_attended() {
-            return Some(answer);
-        }
         let now = Timestamp::now();
-        if answer.record.deleted_at.is_some() {
-            spending.book().gone(&target.resource, &target.id);
+        let Some(known) = learn(account, &target, &answer, now) else {
             return Some(answer);
-        }
-        let known = spending.confirmed(&answer.record, &target, account);
-        spending.see(&target, &answer.record, known, now);
+        };
         if let Some(tier) = tier {
             spending.book().set_tier(&target, tier, now);
         }
@@ -65,11 +56,19 @@ impl Mirror {
         if decision == Decision::ServeThenRefresh {
             return Some(answer);
         }
-        match tokio::time::timeout(PATIENCE, call).await {
+        match tokio::time::timeout(spending.settings.patience, call).await {
             Ok(Ok(Ok(Some(fresher)))) if fresher.stale.is_none() => Some(fresher),
             Ok(Ok(Ok(None))) => None,
             // Upstream does not answer, or not soon: the copy is as young as promised.
             _ => Some(answer),
+        }
+    }
+
+    /// Hears of a reader of `target` who was given what there was, without a choice.
+    pub(crate) fn note_read(&self, account: &Account, target: &Target, answer: &ReadAnswer) {
+        let now = Timestamp::now();
+        if learn(account, target, answer, now).is_some() {
+            account.spending.book().note_read(target, now);
         }
     }
 
@@ -177,6 +176,26 @@ impl Mirror {
         self.payload_due(account, kind, &Arc::new(parent), &key, (life, max_age))
             .await
     }
+}
+
+/// Learns from what a reader is about to get; says as of when upstream is known to say it. `None`: nothing is learned.
+fn learn(
+    account: &Account,
+    target: &Target,
+    answer: &ReadAnswer,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let spending = &account.spending;
+    if !spending.is_attended() {
+        return None;
+    }
+    if answer.record.deleted_at.is_some() {
+        spending.book().gone(&target.resource, &target.id);
+        return None;
+    }
+    let known = spending.confirmed(&answer.record, target, account);
+    spending.see(target, &answer.record, known, now);
+    Some(known)
 }
 
 impl super::Spending {

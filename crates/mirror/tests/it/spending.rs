@@ -8,7 +8,7 @@ use store::ResourceName;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    desk::{Desk, size},
+    desk::{Desk, connector_with, size},
     house::{sync_of, work},
     sweeping::mostly_cool,
 };
@@ -86,6 +86,61 @@ async fn nobody_is_answered_with_a_copy_older_than_promised() {
     assert!(oldest <= 1.1, "{oldest}");
     stop.cancel();
     followed.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_who_names_no_age_takes_the_copy_when_a_call_takes_too_long() {
+    const HELD: Duration = Duration::from_secs(2);
+    let lives = ["30s", "60s", "2m", "5m", "15m"];
+    let short = |text: String| {
+        lives.iter().fold(text, |text, life| {
+            text.replace(&format!("ttl = \"{life}\" }}"), "ttl = \"50ms\" }")
+        })
+    };
+    let change = |settings: &mut mirror::InstanceSettings| {
+        settings.connector = connector_with(short);
+        settings.freshness.patience = Duration::from_millis(100);
+    };
+    let desk = Desk::with(size(12, 10), change, mostly_cool(0)).await;
+    let mirror = desk.process(None).await;
+    let (deals, id) = (deals(), desk.live_deals().first().unwrap().to_string());
+    let notes = ["notes".to_owned()];
+    let read = async |ask| {
+        let detail = mirror.read_detail(&deals, "psa", &id, &notes, ask);
+        let detail = detail.await.unwrap().unwrap();
+        let notes = detail.payloads["notes"].as_ref().unwrap();
+        (
+            detail.record.stale.clone(),
+            notes.answer.stale.clone(),
+            detail.record.record.as_of,
+        )
+    };
+    // What is not there at all is waited for.
+    desk.sim.faults().hold_every(1, HELD);
+    let began = Instant::now();
+    let (_, stale, _) = read(ReadAsk::default()).await;
+    assert!(stale.is_none() && began.elapsed() >= HELD, "{stale:?}");
+
+    tokio::time::sleep(Duration::from_millis(100)).await; // two lives
+    let (record, payload, before) = read(ReadAsk::default()).await;
+    for stale in [record, payload] {
+        assert!(stale.unwrap().contains("no call was free within 100ms"));
+    }
+    // Whoever says how old it may be waits.
+    let ask = ReadAsk {
+        max_age: Some(Duration::from_millis(50)),
+        fresh: false,
+    };
+    let (record, payload, after) = read(ask).await;
+    assert!(record.is_none() && payload.is_none() && after > before);
+
+    // The calls went on without their reader.
+    desk.sim.faults().clear();
+    let deadline = Instant::now() + PATIENCE;
+    while let (Some(stale), ..) = read(ReadAsk::default()).await {
+        assert!(Instant::now() < deadline, "{stale}");
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ impl Server {
         let millis = |secs: f64| format!("{:.0}ms", secs * 1_000.0 / scene.haste);
         let config = format!(
             "[server]\nlisten = \"{address}\"\n[freshness]\npolicy = \"{policy}\"\nmax_age = \"{}\"\nfeed_every_min = \"{}\"\n\
+             patience = \"{}\"\n\
              [[instance]]\nname = \"psa\"\nconnector = \"connectwise.toml\"\nbase_url = \"{}\"\nprivate_hosts = true\n\
              resources = [\"opportunity_status\", \"opportunity\", \"activity\"]\n\
              limit = {{ calls = {}, per = \"{}\" }}\n\
@@ -217,6 +218,7 @@ impl Server {
              private_key = \"env:CW_PRIVATE\", client_id = \"env:CW_CLIENT\" }}\n",
             millis(3600.0),
             millis(5.0),
+            millis(10.0),
             company.sim.base_url(),
             scene.calls,
             millis(60.0),
