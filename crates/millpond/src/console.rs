@@ -5,9 +5,14 @@
 
 mod actions;
 mod calls;
+mod chart;
+mod columns;
 mod diff;
+mod export;
+mod facets;
 mod filters;
 mod forms;
+mod freshness;
 mod lists;
 mod overview;
 mod page;
@@ -86,7 +91,9 @@ pub fn router(app: App, api: Router) -> Router {
     let inside = Router::new()
         .route("/console", get(overview::show))
         .route("/console/records", get(records::show))
-        .route("/console/records.csv", get(records::csv))
+        .route("/console/records.csv", get(export::csv))
+        .route("/console/records.json", get(export::json))
+        .route("/console/freshness", get(freshness::show))
         .route(
             "/console/records/{resource}/{instance}/{id}",
             get(record::show),

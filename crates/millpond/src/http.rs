@@ -6,6 +6,7 @@ mod conditional;
 pub mod declared;
 pub mod error;
 mod events;
+mod facets;
 mod freshness;
 pub mod guard;
 pub mod hooks;

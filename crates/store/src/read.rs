@@ -1,6 +1,7 @@
 //! Reading records: one by id with its age, many by criteria, one through its history.
 
 mod criteria;
+mod facets;
 mod search;
 
 use std::collections::HashMap;
@@ -15,7 +16,11 @@ use crate::{
     error::{For, Result, sqlstate},
     records::Incoming,
 };
-pub use criteria::{BadCriterion, Comparison, Criterion};
+pub use criteria::{BadCriterion, BadPath, Comparison, Criterion, FieldPath};
+pub(crate) use facets::facets_on;
+pub use facets::{
+    FACET_RECORDS_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet, FacetAsk, FacetValue, Facets,
+};
 pub(crate) use search::search_on;
 pub use search::{Search, SearchPage};
 

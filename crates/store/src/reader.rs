@@ -9,6 +9,7 @@ mod error;
 mod role;
 mod run;
 mod scope;
+mod search;
 mod session;
 mod statement;
 
@@ -26,11 +27,6 @@ pub use self::role::{ReaderRole, ensure_reader_role, ensure_tenant_role, role_of
 use self::scope::Signer;
 use self::session::{Session, Sessions};
 use self::statement::Kind;
-use crate::{
-    ResourceName,
-    read::{Search, SearchPage, search_on},
-};
-
 /// How much longer than the database we wait for its own time-out before we hang up.
 const HANG_UP_AFTER: Duration = Duration::from_millis(500);
 
@@ -223,36 +219,6 @@ impl Reader {
                     });
                 }
                 other => return other,
-            }
-        }
-    }
-
-    /// Finds records as [`Store::search`](crate::Store::search) does, of what `scope` lets be seen.
-    ///
-    /// # Errors
-    ///
-    /// [`SearchError::Search`] as that search; [`SearchError::Door`] when the door is full or locked.
-    pub async fn search_as(
-        &self,
-        scope: Scope<'_>,
-        search: &Search,
-        feed: &ResourceName,
-    ) -> Result<SearchPage, SearchError> {
-        let mut granted = false;
-        loop {
-            let sessions = self.sessions(scope)?;
-            let _place = sessions.take_place(search.timeout).await?;
-            let mut session = self.begin(scope, search.timeout).await?;
-            let found = search_on(session.connection(), search, feed).await;
-            match found {
-                Err(error) if error.is_not_granted() && !granted => {
-                    granted = true;
-                    sessions.grant_again().await.map_err(QueryError::from)?;
-                }
-                other => {
-                    session.give_back().await;
-                    return other.map_err(SearchError::Search);
-                }
             }
         }
     }

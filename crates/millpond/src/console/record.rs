@@ -59,6 +59,14 @@ async fn load(console: &Console, visit: &Visit, of: &RecordPath) -> Result<Value
         .get(console, &format!("{api}/history?limit={VERSIONS}"))
         .await?;
     let known = visit.get(console, "/v1/resources").await?;
+    let explained = format!(
+        "/v1/freshness/{}/{}/{}",
+        encoded(&of.0),
+        encoded(&of.1),
+        encoded(&of.2)
+    );
+    // Of what nobody read there is nothing to say.
+    let explained = visit.get(console, &explained).await.ok();
     let body = &record["body"];
     let pointer = visit.one("part").unwrap_or_default();
     let from: usize = visit
@@ -117,6 +125,7 @@ async fn load(console: &Console, visit: &Visit, of: &RecordPath) -> Result<Value
         "next": next,
         "page": page,
         "can_fetch": has_get,
+        "explained": explained,
         "versions": steps(&record, &history),
         "related": related(body, &known, &of.1),
     }))

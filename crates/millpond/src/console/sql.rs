@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Console,
+    Console, chart,
     forms::{Filled, Visit, done},
     page::merged,
 };
@@ -84,6 +84,7 @@ pub(super) async fn ask(State(console): State<Console>, visit: Visit, form: Fill
             json!({
                 "columns": answer["columns"],
                 "rows": shown,
+                "chart": chart::of_rows(&answer["columns"], rows),
                 "count": rows.len(),
                 "shown_count": rows.len().min(ROWS_MAX),
                 "truncated": answer["truncated"],

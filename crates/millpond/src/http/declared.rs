@@ -193,6 +193,19 @@ const JSON_PATH: Param = param(
     Kind::Text,
     "an SQL/JSON path that must find something",
 );
+const PATHS: Param = param(
+    "path",
+    Kind::Text,
+    "a place in the body, such as Status or Order.Lines[].SKU; at most 8",
+)
+.many()
+.required();
+const LOOKED_INTO: Param = param(
+    "records",
+    Kind::UpTo(100_000),
+    "how many of the newest matches are looked into; 2000",
+);
+const LIMIT_VALUES: Param = param("limit", Kind::UpTo(100), "the most values of each path; 10");
 const NAME: Param = param("name", Kind::Text, "only events whose name begins so");
 const OF_TENANT: Param = param("tenant", Kind::Text, "only this tenant's");
 

@@ -52,6 +52,12 @@ const SCHEMAS: &[(&str, &str)] = &[
         "RecordPage",
         "records:[Record] next?:text snapshot:int duration_ms:number",
     ),
+    (
+        "Facets",
+        "facets:[Facet] records:int whole:flag duration_ms:number",
+    ),
+    ("Facet", "path:text values:[FacetValue] distinct:int"),
+    ("FacetValue", "value:any records:int"),
     ("History", "versions:[Version]"),
     (
         "Version",

@@ -179,17 +179,9 @@ pub async fn search(
 ) -> Result<Response, ApiError> {
     let params = Params::read(query.as_deref(), &SEARCH_PARAMS)?;
     let question = Question {
-        resource: params.one("resource")?.ok_or_else(|| {
-            ApiError::bad_request("bad_parameter", "`resource` is missing")
-                .hint("for example resource=cin7.sale")
-        })?,
-        criteria: params.all("where"),
-        contains: params.parsed("contains")?,
-        json_path: params.one("json_path")?,
-        instances: params.all("instance"),
         limit: Some(params.limit("limit", PAGE, PAGE_MAX)?),
         after: params.one("after")?,
-        deleted: params.flag("deleted")?,
+        ..Question::of(&params)?
     };
     let page = find(&app, &caller, question.into_search(app.sql_timeout())?).await?;
     Ok(page.told().reply(&known, &page))
@@ -224,7 +216,24 @@ pub async fn search_by_body(
 }
 
 impl Question {
-    fn into_search(self, timeout: Duration) -> Result<Search, ApiError> {
+    /// What to look for, whichever page.
+    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+        Ok(Self {
+            resource: params.one("resource")?.ok_or_else(|| {
+                ApiError::bad_request("bad_parameter", "`resource` is missing")
+                    .hint("for example resource=cin7.sale")
+            })?,
+            criteria: params.all("where"),
+            contains: params.parsed("contains")?,
+            json_path: params.one("json_path")?,
+            instances: params.all("instance"),
+            limit: None,
+            after: None,
+            deleted: params.flag("deleted")?,
+        })
+    }
+
+    pub(super) fn into_search(self, timeout: Duration) -> Result<Search, ApiError> {
         if self.criteria.len() > CRITERIA_MAX {
             let message = format!("there are more than {CRITERIA_MAX} criteria");
             return Err(ApiError::bad_request("bad_criterion", message));
@@ -261,18 +270,23 @@ fn find<'a>(
     Box::pin(find_page(app, caller, search))
 }
 
-async fn find_page(app: &App, caller: &Caller, mut search: Search) -> Result<PageView, ApiError> {
+/// Narrows a search to what the caller sees; every instance it names must be among that.
+pub(super) fn see(app: &App, caller: &Caller, search: &mut Search) -> Result<(), ApiError> {
     search.visible = caller.scope().map(<[String]>::to_vec);
-    let feed = app.feed(&search.resource)?;
     let mut known = app.mirror().instances();
     known.retain(|name| caller.sees(name));
-    if let Some(unknown) = search.instances.iter().find(|name| !known.contains(name)) {
-        let message = format!(
+    match search.instances.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => Err(ApiError::not_found(format!(
             "there is no instance `{unknown}`; there is: {}",
             known.join(", ")
-        );
-        return Err(ApiError::not_found(message));
+        ))),
     }
+}
+
+async fn find_page(app: &App, caller: &Caller, mut search: Search) -> Result<PageView, ApiError> {
+    see(app, caller, &mut search)?;
+    let feed = app.feed(&search.resource)?;
     let began = Instant::now();
     // An operator is of no tenant.
     let tenant = caller.principal().tenant.as_deref().unwrap_or_default();
@@ -332,7 +346,7 @@ async fn compute(
 }
 
 /// Tells a search that asks the impossible from a database that fails.
-fn refused(search: &Search, error: &StoreError) -> ApiError {
+pub(super) fn refused(search: &Search, error: &StoreError) -> ApiError {
     if !matches!(error, StoreError::Refused { .. }) {
         return error.into();
     }

@@ -11,9 +11,9 @@ use tower_http::compression::CompressionLayer;
 use crate::{console, mcp};
 
 use super::{
-    App, cache, error::ApiError, events, freshness, guard, hooks, journal, keys, memory, metrics,
-    openapi, operator, orders, payloads, projects, rates, records, resources, saved, sql, state,
-    tenants,
+    App, cache, error::ApiError, events, facets, freshness, guard, hooks, journal, keys, memory,
+    metrics, openapi, operator, orders, payloads, projects, rates, records, resources, saved, sql,
+    state, tenants,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -40,6 +40,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ),
     ("GET", "/v1/freshness/{resource}/{instance}/{id}"),
     ("GET, POST", "/v1/search"),
+    ("GET", "/v1/facets"),
     ("POST", "/v1/query/sql"),
     ("GET", "/v1/runs"),
     ("GET", "/v1/runs/{id}"),
@@ -136,6 +137,7 @@ pub fn api(app: App) -> Router {
         .merge(rates::routes())
         .merge(saved::routes())
         .merge(cache::routes())
+        .merge(facets::routes())
         .merge(freshness::routes());
     let guarded = cache::noted(&app, guarded)
         .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));

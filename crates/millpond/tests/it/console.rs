@@ -36,6 +36,16 @@ async fn stocked(keys: &[&str]) -> World {
     world.write("cin7.sale", "pond-uk", &[("1", &second)]).await;
     let rest = [("2", other), ("evil", hostile.as_str())];
     world.write("cin7.sale", "pond-uk", &rest).await;
+    let more: Vec<(String, String)> = (0..12)
+        .map(|n| {
+            let status = if n % 3 == 0 { "OPEN" } else { "DONE" };
+            let body =
+                json!({ "SaleOrderNumber": format!("SE-{n}"), "Status": status, "Total": n });
+            (format!("e{n}"), body.to_string())
+        })
+        .collect();
+    let more: Vec<(&str, &str)> = more.iter().map(|(id, body)| (&**id, &**body)).collect();
+    world.write("cin7.sale", "pond-eu", &more).await;
     world.connect("pond-uk").await;
     world
 }
@@ -262,6 +272,46 @@ async fn what_records_say_stays_text_and_large_ones_open_in_part() {
         csv.body
     );
     assert_eq!(csv.body.lines().count(), 4, "{}", csv.body);
+}
+
+#[tokio::test]
+async fn a_search_is_narrowed_down_by_its_values_and_taken_away_whole() {
+    let world = stocked(&[KEY]).await;
+    let cookie = log_in(&world, KEY).await;
+    let of = "resource=cin7.sale&instance=pond-eu";
+    let shown = page(&world, &format!("/console/records?{of}"), &cookie)
+        .await
+        .body;
+    assert!(shown.contains("Narrow down"), "{shown}");
+    let link = |shown: &str, value: &str| {
+        let at = shown
+            .find(&format!("<bdi>{value}</bdi>"))
+            .expect("the value");
+        let link = shown[..at].rsplit("href=\"").next().unwrap();
+        link.split('"')
+            .next()
+            .unwrap()
+            .replace("&amp;", "&")
+            .replace("&#x2f;", "/")
+    };
+    let open = link(&shown, "OPEN");
+    let narrowed = page(&world, &open, &cookie).await.body;
+    assert!(narrowed.contains("4 records on this page"), "{narrowed}");
+    assert!(narrowed.contains("aria-current=\"true\""), "{narrowed}");
+    let wide = page(&world, &link(&narrowed, "OPEN"), &cookie).await.body;
+    assert!(wide.contains("12 records on this page"), "{wide}");
+
+    let taken = page(&world, &format!("/console/records.json?{of}"), &cookie).await;
+    // It comes as one chunk of an answer whose length is not known before.
+    let array = |body: &str| body[body.find('[').unwrap()..=body.rfind(']').unwrap()].to_owned();
+    let taken: Vec<serde_json::Value> = serde_json::from_str(&array(&taken.body)).unwrap();
+    assert_eq!(taken.len(), 12);
+    assert!(taken.iter().all(|record| record["body"]["Total"].is_u64()));
+    let nothing = format!("/console/records.json?{of}&where=Status%3Dnone");
+    let nothing = page(&world, &nothing, &cookie).await.body;
+    assert_eq!(array(&nothing), "[]");
+    let refused = page(&world, "/console/records.json?resource=cin7.none", &cookie).await;
+    assert_eq!(refused.status, 404, "{}", refused.body);
 }
 
 #[tokio::test]

@@ -64,25 +64,8 @@ impl FromStr for Criterion {
         .into_iter()
         .find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?)))
         .ok_or_else(bad)?;
-        let steps: Vec<Step> = path
-            .trim()
-            .split('.')
-            .map(|part| match part.strip_suffix("[]") {
-                Some(key) => Step {
-                    key: key.to_owned(),
-                    any: true,
-                },
-                None => Step {
-                    key: part.to_owned(),
-                    any: false,
-                },
-            })
-            .collect();
-        if steps
-            .iter()
-            .any(|step| step.key.is_empty() || step.key.contains(['[', ']', '\0']))
-            || value.contains('\0')
-        {
+        let steps = steps(path).ok_or_else(bad)?;
+        if value.contains('\0') {
             return Err(bad());
         }
         Ok(Self {
@@ -141,14 +124,7 @@ impl Criterion {
 
     /// For every other comparison: an SQL/JSON path that a match satisfies, and whether it must *not* be satisfied.
     pub(super) fn json_path(&self) -> (String, bool) {
-        let mut path = "$".to_owned();
-        for step in &self.steps {
-            path.push('.');
-            path.push_str(&Value::String(step.key.clone()).to_string());
-            if step.any {
-                path.push_str("[*]");
-            }
-        }
+        let path = json_path(&self.steps);
         let sign = match self.comparison {
             Comparison::Equal | Comparison::NotEqual => "==",
             Comparison::Less => "<",
@@ -180,6 +156,76 @@ impl Criterion {
             format!("{path} ? ({})", tests.join(" || ")),
             self.comparison == Comparison::NotEqual,
         )
+    }
+}
+
+/// The steps of a path such as `Order.Lines[].SKU`; `None`: it is none.
+fn steps(path: &str) -> Option<Vec<Step>> {
+    let step = |part: &str| {
+        let (key, any) = match part.strip_suffix("[]") {
+            Some(key) => (key, true),
+            None => (part, false),
+        };
+        let is_key = !key.is_empty() && !key.contains(['[', ']', '\0']);
+        is_key.then(|| Step {
+            key: key.to_owned(),
+            any,
+        })
+    };
+    path.trim().split('.').map(step).collect()
+}
+
+/// Steps as an SQL/JSON path.
+fn json_path(steps: &[Step]) -> String {
+    let mut path = "$".to_owned();
+    for step in steps {
+        path.push('.');
+        path.push_str(&Value::String(step.key.clone()).to_string());
+        if step.any {
+            path.push_str("[*]");
+        }
+    }
+    path
+}
+
+/// A place in a record's body, as criteria name it: `Status`, `Order.Lines[].SKU`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldPath {
+    text: String,
+    steps: Vec<Step>,
+}
+
+/// A text that names no place.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a path: expected keys with dots between, for example Status or Order.Lines[].SKU"
+)]
+pub struct BadPath(String);
+
+impl FromStr for FieldPath {
+    type Err = BadPath;
+
+    fn from_str(text: &str) -> Result<Self, BadPath> {
+        // A sign would make a criterion of it.
+        let steps = match text.contains(['=', '!', '<', '>', '~']) {
+            true => None,
+            false => steps(text),
+        };
+        let steps = steps.ok_or_else(|| BadPath(text.chars().take(120).collect()))?;
+        let text = text.trim().to_owned();
+        Ok(Self { text, steps })
+    }
+}
+
+impl FieldPath {
+    /// The path as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// It as an SQL/JSON path.
+    pub(super) fn json_path(&self) -> String {
+        json_path(&self.steps)
     }
 }
 

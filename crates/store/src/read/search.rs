@@ -101,16 +101,7 @@ pub(crate) async fn search_on(
     let limit = search.limit.clamp(1, SEARCH_PAGE_MAX);
     let after = search.after.as_deref().map(parse_after).transpose()?;
     let mut query = statement(search, after, feed, limit);
-    // The planner does not know what it costs to open a large body: where the index can tell, it must.
-    let indexed = search.contains.is_some() || search.criteria.iter().any(Criterion::is_equality);
-    sqlx::query(
-        "SELECT set_config('statement_timeout', $1, true), set_config('enable_seqscan', $2, true)",
-    )
-    .bind(search.timeout.as_millis().max(1).to_string())
-    .bind(if indexed { "off" } else { "on" })
-    .execute(&mut *tx)
-    .await
-    .to("search")?;
+    prepare(tx, search).await?;
     let rows = query.build().fetch_all(&mut *tx).await.to("search")?;
     let mut records = rows
         .iter()
@@ -129,6 +120,21 @@ pub(crate) async fn search_on(
     Ok(SearchPage { records, next })
 }
 
+/// Bounds the time of the statement that follows, and has it use the index that can tell.
+pub(super) async fn prepare(tx: &mut PgConnection, search: &Search) -> Result<()> {
+    // The planner does not know what it costs to open a large body: where the index can tell, it must.
+    let indexed = search.contains.is_some() || search.criteria.iter().any(Criterion::is_equality);
+    sqlx::query(
+        "SELECT set_config('statement_timeout', $1, true), set_config('enable_seqscan', $2, true)",
+    )
+    .bind(search.timeout.as_millis().max(1).to_string())
+    .bind(if indexed { "off" } else { "on" })
+    .execute(tx)
+    .await
+    .to("search")?;
+    Ok(())
+}
+
 fn statement(
     search: &Search,
     after: Option<After>,
@@ -137,10 +143,43 @@ fn statement(
 ) -> QueryBuilder<Postgres> {
     // The page's ids first, then what only the answered records need.
     let mut query = QueryBuilder::new(format!(
-        "SELECT {COLUMNS} FROM (SELECT * FROM {} r WHERE r.resource = '{}'",
+        "SELECT {COLUMNS} FROM (SELECT * FROM {} r WHERE ",
         search.resource.sql(),
-        search.resource,
     ));
+    conditions(&mut query, search);
+    if let Some(after) = after {
+        match after.at {
+            Some(at) => {
+                query.push(" AND (r.upstream_at < ").push_bind(at.to_sqlx());
+                query
+                    .push(" OR r.upstream_at IS NULL OR (r.upstream_at = ")
+                    .push_bind(at.to_sqlx());
+                query.push(" AND (r.instance, r.id) > (");
+            }
+            None => {
+                query.push(" AND (r.upstream_at IS NULL AND ((r.instance, r.id) > (");
+            }
+        }
+        query
+            .push_bind(after.instance)
+            .push(", ")
+            .push_bind(after.id)
+            .push(")))");
+    }
+    query
+        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id LIMIT ")
+        .push_bind(limit + 1)
+        .push(") r LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id ")
+        .push("LEFT JOIN millpond.fetch_queue q ON q.resource = r.resource AND q.instance = r.instance AND q.id = r.id ")
+        .push("LEFT JOIN millpond.watermark w ON w.instance = r.instance AND w.resource = ")
+        .push_bind(feed.as_str().to_owned())
+        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id");
+    query
+}
+
+/// What a record `r` must meet.
+pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, search: &Search) {
+    query.push(format!("r.resource = '{}'", search.resource));
     if !search.deleted {
         query.push(" AND r.deleted_at IS NULL");
     }
@@ -189,34 +228,6 @@ fn statement(
         });
         query.push_bind(path).push("::text::jsonpath");
     }
-    if let Some(after) = after {
-        match after.at {
-            Some(at) => {
-                query.push(" AND (r.upstream_at < ").push_bind(at.to_sqlx());
-                query
-                    .push(" OR r.upstream_at IS NULL OR (r.upstream_at = ")
-                    .push_bind(at.to_sqlx());
-                query.push(" AND (r.instance, r.id) > (");
-            }
-            None => {
-                query.push(" AND (r.upstream_at IS NULL AND ((r.instance, r.id) > (");
-            }
-        }
-        query
-            .push_bind(after.instance)
-            .push(", ")
-            .push_bind(after.id)
-            .push(")))");
-    }
-    query
-        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id LIMIT ")
-        .push_bind(limit + 1)
-        .push(") r LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id ")
-        .push("LEFT JOIN millpond.fetch_queue q ON q.resource = r.resource AND q.instance = r.instance AND q.id = r.id ")
-        .push("LEFT JOIN millpond.watermark w ON w.instance = r.instance AND w.resource = ")
-        .push_bind(feed.as_str().to_owned())
-        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id");
-    query
 }
 
 fn parse_after(text: &str) -> Result<After> {

@@ -2,9 +2,10 @@
 
 use super::{
     AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, KEYS_OWN,
-    LIMIT, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT,
-    ORDER, ORDER_STATE, PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECALLS, RECORD, RECORDS, RESOURCE,
-    ROWS_AFTER, SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads, writes,
+    LIMIT, LIMIT_VALUES, LOOKED_INTO, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER, Needs::*, OF_INSTANCE,
+    OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE, PATHS, PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECALLS,
+    RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads,
+    writes,
 };
 use crate::{
     http::{keys, memory, operator, orders, projects, rates, records, saved, sql, tenants},
@@ -133,6 +134,24 @@ pub const DECLARED: &[Declared] = &[
     .body::<records::Question>()
     .cached(SEARCHES)
     .answer("RecordPage"),
+    reads(
+        "GET",
+        "/v1/facets",
+        User,
+        "Values of some paths among the newest records of a search, and how many records have each",
+    )
+    .query(&[
+        RESOURCE,
+        PATHS,
+        WHERE,
+        CONTAINS,
+        JSON_PATH,
+        INSTANCES,
+        DELETED,
+        LOOKED_INTO,
+        LIMIT_VALUES,
+    ])
+    .answer("Facets"),
     reads(
         "POST",
         "/v1/query/sql",

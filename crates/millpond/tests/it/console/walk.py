@@ -69,6 +69,12 @@ with sync_playwright() as playwright:
     # The record of a given order, by SKU and customer: choose, fill, open.
     page.click("nav >> text=Records")
     page.select_option("#resource", "cin7.sale")
+    page.click("text=Search")
+    look(page, "facets")
+    page.click(".facets a:has-text('OPEN')")
+    assert page.locator("tbody tr").count() == 5, page.locator("tbody").inner_text()
+    page.click(".facets a[aria-current]")
+    assert page.locator("tbody tr").count() > 5, page.locator("tbody").inner_text()
     page.fill("#where", "Lines[].SKU=BOLT")
     page.click("text=Search")
     page.fill("#where", "Customer=Ann <b>")
@@ -91,6 +97,7 @@ with sync_playwright() as playwright:
     page.click("button:text-is('Run')")
     look(page, "sql")
     said(page, "pond-uk")
+    assert page.locator("svg.chart rect").count() == 2, "no chart"
     page.fill("#sql", "DELETE FROM cin7.sale")
     page.click("button:text-is('Run')")
     said(page, "not allowed")
@@ -109,7 +116,7 @@ with sync_playwright() as playwright:
     page.click("button:text-is('Remove')")
     said(page, "how-many is removed")
 
-    for name in ("Runs", "Calls", "Changes", "Events", "Cache", "Tenants", "Settings"):
+    for name in ("Runs", "Calls", "Freshness", "Changes", "Events", "Cache", "Tenants", "Settings"):
         page.click(f"nav >> text={name}")
         look(page, name.lower())
 
