@@ -77,6 +77,12 @@ bench-http: ## read cached records over HTTP, beside nginx and Varnish that keep
 	cargo build --release --locked -p millpond -p bench
 	$(TARGET_DIR)/release/bench http $(BENCH_ARGS)
 
+.PHONY: bench-console
+bench-console: ## open pages of the console over a million records, and a record of 5 MB
+	@scripts/setup demo
+	cargo build --release --locked -p millpond -p bench
+	$(TARGET_DIR)/release/bench console $(BENCH_ARGS)
+
 .PHONY: bench-calls
 bench-calls: ## report on 1 GB of call log, beside pandas and plain Python
 	@scripts/setup build

@@ -8,13 +8,7 @@
 mod peers;
 mod wrk;
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use store::{
     ResourceName, Store,
@@ -27,7 +21,10 @@ use self::{
     peers::{nginx, sql, varnish},
     wrk::{Run, Script},
 };
-use crate::measure::{median, result, tree_cpu_secs};
+use crate::{
+    measure::{median, result, tree_cpu_secs},
+    served::{Process, answers, get, millpond, port},
+};
 
 /// The core of whoever answers, and of whoever asks.
 const SERVER_CORE: &str = "0";
@@ -35,9 +32,6 @@ const CLIENT_CORE: &str = "1";
 /// Different searches; each finds the same number of records.
 const CUSTOMERS: usize = 100;
 const BODY_BYTES: usize = 2048;
-/// How long a server may take to answer for the first time.
-const START_MAX: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
 /// How many ask at once where latencies of routes with and without the cache are compared.
 const FEW: usize = 4;
 
@@ -56,41 +50,6 @@ pub struct Options {
     /// Seconds of a turn.
     #[arg(long, default_value_t = 3)]
     secs: u64,
-}
-
-/// A process that ends with the benchmark.
-struct Process(Child);
-
-impl Process {
-    /// Starts `program` on the servers' core.
-    fn start(program: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
-        let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE]).arg(program);
-        prepare(&mut command);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self(child))
-    }
-
-    fn pid(&self) -> i32 {
-        self.0.id() as i32
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Asked first: nginx and Varnish end their own children.
-        let pid = self.0.id().to_string();
-        let _ = Command::new("kill").arg(pid).status();
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until && matches!(self.0.try_wait(), Ok(None)) {
-            std::thread::sleep(POLL);
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Somebody who answers.
@@ -174,10 +133,16 @@ pub async fn run(options: Options) -> Result<()> {
     let (_, credential, _) = store.create_key(&new).await?;
     let key = credential.expose().to_owned();
 
-    let (cached_port, bare_port) = (peers::port()?, peers::port()?);
+    let (cached_port, bare_port) = (port()?, port()?);
     let url = cluster.url();
-    let cached = millpond(folder.path(), "memory", &url, cached_port)?;
-    let bare = millpond(folder.path(), "off", &url, bare_port)?;
+    let cached = millpond(
+        folder.path(),
+        "memory",
+        &url,
+        cached_port,
+        Some(SERVER_CORE),
+    )?;
+    let bare = millpond(folder.path(), "off", &url, bare_port, Some(SERVER_CORE))?;
     let records = Script::new(
         folder.path(),
         "record",
@@ -281,33 +246,6 @@ pub async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// `millpond serve` over this cache.
-fn millpond(folder: &Path, cache: &str, database: &str, port: u16) -> Result<Process> {
-    let program = std::env::current_exe()?.with_file_name("millpond");
-    ensure!(
-        program.exists(),
-        "{} is missing: cargo build --release -p millpond",
-        program.display()
-    );
-    let home: PathBuf = folder.join(cache);
-    std::fs::create_dir(&home)?;
-    // The records live longer than the benchmark takes, as they do in the peers.
-    let config = format!(
-        "cache = {{ store = \"{cache}\", record_ttl = \"1h\", search_ttl = \"1h\" }}\n\
-         [logs]\nfilter = \"warn\"\n\
-         [[instance]]\nname = \"uk\"\nconnector = \"cin7\"\nbase_url = \"http://127.0.0.1:9\"\n\
-         private_hosts = true\ncurrency = \"GBP\"\n"
-    );
-    std::fs::write(home.join("millpond.toml"), config)?;
-    Process::start(&program, |command| {
-        command
-            .args(["serve", "--no-sync", "--listen"])
-            .arg(format!("127.0.0.1:{port}"))
-            .env("DATABASE_URL", database)
-            .current_dir(home);
-    })
-}
-
 /// Records of [`BODY_BYTES`], as sales that customers in turn have made.
 async fn fill(store: &Store, count: usize) -> Result<()> {
     let resource: ResourceName = "cin7.sale".parse()?;
@@ -351,21 +289,6 @@ async fn fill(store: &Store, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Waits until somebody answers.
-async fn answers(port: u16, path: &str, key: &str) -> Result<String> {
-    let until = Instant::now() + START_MAX;
-    loop {
-        match peers::get(port, path, key).await {
-            Ok((200, _, body)) => return Ok(body),
-            Ok((status, _, body)) if Instant::now() > until => {
-                bail!("port {port} answers {path} with {status}: {body}")
-            }
-            Err(error) if Instant::now() > until => return Err(error),
-            _ => tokio::time::sleep(POLL).await,
-        }
-    }
-}
-
 /// Fails unless all answer the same records, and the peers out of their own cache.
 async fn same_answers(contestants: &[Contestant], scripts: &[&Script], key: &str) -> Result<()> {
     for script in scripts {
@@ -373,7 +296,7 @@ async fn same_answers(contestants: &[Contestant], scripts: &[&Script], key: &str
         let mut first = None;
         for contestant in contestants {
             answers(contestant.port, &path, key).await?;
-            let (_, head, body) = peers::get(contestant.port, &path, key).await?;
+            let (_, head, body) = get(contestant.port, &path, key).await?;
             let said: serde_json::Value = serde_json::from_str(&body)?;
             let body = said.pointer("/body").or(said.pointer("/records/0/body"));
             let body = body.context("an answer without a record")?.clone();

@@ -3,11 +3,13 @@
 mod bulk;
 mod changes_bench;
 mod company;
+mod console_bench;
 mod http_bench;
 mod measure;
 mod mirror_bench;
 mod query_bench;
 mod recall_bench;
+mod served;
 mod sweep_bench;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,8 @@ enum Bench {
     Recall(recall_bench::Options),
     /// Read cached records and searches over HTTP, beside nginx and Varnish that keep the same answers.
     Http(http_bench::Options),
+    /// Open pages of the console over a million records, and a record of 5 MB.
+    Console(console_bench::Options),
     /// Sweep the hot values of a simulated ConnectWise that all ran out, at its own pace.
     Sweep(sweep_bench::Options),
     /// Serve generated records (used by `mirror`, in a process of its own).
@@ -54,6 +58,7 @@ fn main() -> anyhow::Result<()> {
             Bench::Mirror(options) => mirror_bench::run(options).await,
             Bench::Changes(options) => changes_bench::run(options).await,
             Bench::Http(options) => http_bench::run(options).await,
+            Bench::Console(options) => console_bench::run(options).await,
             Bench::Sweep(options) => sweep_bench::run(options).await,
             Bench::Recall(options) => recall_bench::run(options).await,
             Bench::Query(options) => query_bench::run(options).await,

@@ -8,10 +8,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use store::private::PrivateCluster;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Contestant, Process};
-use crate::measure::tree_cpu_secs;
+use super::{Contestant, SERVER_CORE};
+use crate::{
+    measure::tree_cpu_secs,
+    served::{Process, port},
+};
 
 /// A program on the path, or where Debian keeps what administrators use.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -21,12 +23,6 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .chain(extra)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
-}
-
-/// A port that was free a moment ago.
-pub fn port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// Lets programs that change their user go in.
@@ -71,7 +67,7 @@ http {{
     let file = home.join("nginx.conf");
     std::fs::write(&file, config)?;
     let program = find("nginx").context("nginx is missing")?;
-    let process = Process::start(&program, |command| {
+    let process = Process::start(&program, Some(SERVER_CORE), |command| {
         command.arg("-p").arg(&home).arg("-c").arg(&file);
         command.arg("-e").arg(home.join("start.log"));
     })?;
@@ -94,7 +90,7 @@ sub vcl_deliver {{ if (obj.hits > 0) {{ set resp.http.x-kept = "hit"; }} }}
     let file = home.join("rules.vcl");
     std::fs::write(&file, rules)?;
     let program = find("varnishd").context("varnishd is missing")?;
-    let process = Process::start(&program, |command| {
+    let process = Process::start(&program, Some(SERVER_CORE), |command| {
         command.args(["-F", "-j", "none", "-a"]);
         command.arg(format!("127.0.0.1:{port}"));
         command
@@ -164,21 +160,6 @@ pub fn sql(
     let rate = number("tps = ")?;
     let transactions = number("number of transactions actually processed:")?;
     Ok((rate, transactions / spent))
-}
-
-/// One request on a connection of its own: status, head in lower case, body.
-pub async fn get(port: u16, path: &str, key: &str) -> Result<(u16, String, String)> {
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-api-key: {key}\r\n\r\n"
-    );
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    let answer = String::from_utf8(answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
-    let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    Ok((status, head.to_lowercase(), body.to_owned()))
 }
 
 fn is_root() -> bool {
