@@ -26,6 +26,7 @@ mod sql;
 mod sweep;
 pub(crate) mod sync;
 mod tenants;
+mod webhooks;
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 
@@ -98,6 +99,8 @@ enum Command {
     Projects(tenants::Projects),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     #[command(subcommand)]
     Calls(calls::Calls),
     #[command(subcommand)]
@@ -197,6 +200,7 @@ impl Command {
             Self::Tenants(tenants) => tenants.run(context).await,
             Self::Projects(projects) => projects.run(context).await,
             Self::Keys(keys) => keys.run(context).await,
+            Self::Webhooks(webhooks) => webhooks.run(context).await,
             Self::Calls(calls) => calls.run(context).await,
             Self::Cache(cache) => cache.run(context).await,
             Self::Connections(connections) => connections.run(context).await,

@@ -18,6 +18,7 @@ mod place;
 pub mod reference;
 mod secret_ref;
 mod server;
+mod webhooks;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ pub use origin::{Effective, Origin};
 pub use period::Period;
 pub use secret_ref::SecretRef;
 pub use server::{ServerConfig, SqlConfig};
+pub use webhooks::WebhooksConfig;
 
 /// Everything that `millpond.toml` may say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +67,8 @@ pub struct Config {
     pub watch: WatchConfig,
     /// What can be recalled, and who makes vectors.
     pub memory: MemoryConfig,
+    /// How changes are delivered to webhooks.
+    pub webhooks: WebhooksConfig,
     /// An account of an upstream; one table per account.
     #[serde(rename = "instance", skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<InstanceConfig>,

@@ -28,6 +28,7 @@ mod saved;
 mod sql;
 mod state;
 mod tenants;
+mod webhooks;
 
 use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -48,6 +49,7 @@ use crate::{
     config::{Config, Loaded},
     hot::OwnFamilies,
     memory::Memory,
+    webhooks::Webhooks,
 };
 
 pub use self::guard::{KnownBy, known_by};
@@ -71,6 +73,7 @@ struct Inner {
     sql_limits: Limits,
     access: Access,
     memory: Memory,
+    webhooks: Webhooks,
     body_bytes_max: usize,
     request_timeout: Duration,
     metrics: PrometheusHandle,
@@ -110,6 +113,7 @@ impl App {
         let is_local = config.server.listen.ip().is_loopback();
         let cache = mirror.hot().cache().clone();
         let memory = own.memory(&mirror, config);
+        let webhooks = Webhooks::new(mirror.store().clone(), &config.webhooks)?;
         let access = Access::new(mirror.store().clone(), keys, is_local, cache, own.clone());
         let (hears, until) = (access.clone(), stop.clone());
         tokio::spawn(async move { hears.hear(until).await });
@@ -129,6 +133,7 @@ impl App {
                 sql_limits: sql_limits(config),
                 access,
                 memory,
+                webhooks,
                 body_bytes_max: config.server.body_bytes_max,
                 request_timeout: config.server.request_timeout.0,
                 metrics: metrics::start()?,
@@ -204,6 +209,11 @@ impl App {
     /// What can be recalled.
     pub fn memory(&self) -> &Memory {
         &self.inner.memory
+    }
+
+    /// Who is told of changes.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.inner.webhooks
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -23,3 +23,4 @@ mod progress;
 mod rates;
 pub mod secrets;
 mod signals;
+pub mod webhooks;

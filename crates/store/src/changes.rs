@@ -181,9 +181,18 @@ impl Store {
         Ok(row.as_ref().map(place).unwrap_or_default())
     }
 
-    /// Forgets changes and versions that ended before `before`; what readers still need is theirs to say.
+    /// Forgets changes and versions that ended before `before`; what readers still need is theirs to say. A webhook
+    /// that was not told of some of them says so from then on.
     pub async fn forget_before(&self, before: Timestamp) -> Result<(u64, u64)> {
         use jiff_sqlx::ToSqlx;
+        sqlx::query(
+            "UPDATE millpond.webhook w SET missed_before = $1 WHERE (SELECT c.at FROM millpond.change c \
+               WHERE (c.tx, c.seq) > (w.tx, w.seq) ORDER BY c.tx, c.seq LIMIT 1) < $1",
+        )
+        .bind(before.to_sqlx())
+        .execute(self.pool())
+        .await
+        .to("see who was not told of old changes")?;
         let changes = sqlx::query("DELETE FROM millpond.change WHERE at < $1")
             .bind(before.to_sqlx())
             .execute(self.pool())

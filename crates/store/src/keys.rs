@@ -462,15 +462,20 @@ impl Store {
     ///
     /// When the database fails.
     pub async fn console_secret(&self) -> Result<String> {
+        self.own_secret(CONSOLE).await
+    }
+
+    /// A secret of Millpond's own; made when first asked for.
+    pub(crate) async fn own_secret(&self, name: &str) -> Result<String> {
         let kept: Option<String> =
             sqlx::query_scalar("SELECT value FROM millpond.secret WHERE name = $1")
-                .bind(CONSOLE)
+                .bind(name)
                 .fetch_optional(self.pool())
                 .await
-                .to("read what sessions are sealed with")?;
+                .to("read a secret of our own")?;
         match kept {
             Some(secret) => Ok(secret),
-            None => self.keep_secret(CONSOLE).await,
+            None => self.keep_secret(name).await,
         }
     }
 

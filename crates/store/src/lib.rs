@@ -36,6 +36,7 @@ pub mod testing;
 pub mod usage;
 pub mod watched;
 pub mod watermark;
+pub mod webhooks;
 
 use std::time::Duration;
 

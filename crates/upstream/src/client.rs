@@ -22,8 +22,8 @@ use std::time::Duration;
 pub use payload::{FetchedPart, PART_BYTES_MAX};
 pub use settings::{Connection, Settings, SettingsError};
 
-pub(crate) use self::address::Address;
 use self::address::PublicResolver;
+pub(crate) use self::address::{Address, parse_target};
 use self::exchange::{Misread, Response};
 pub(crate) use self::fault::{Fault, name_fault};
 use self::login::Login;

@@ -8,6 +8,7 @@ mod call_log;
 mod client;
 mod clock;
 pub mod connector;
+mod courier;
 mod cut;
 mod detail;
 mod duration;
@@ -27,6 +28,7 @@ pub use call_log::{CallLog, Cleared, LATEST, STABLE, call_logs, clear_call_logs}
 pub use client::{Client, Connection, FetchedPart, PART_BYTES_MAX, Settings, SettingsError};
 pub use clock::{Clock, JumpingClock, SystemClock};
 pub use connector::{Connector, Diagnostics, Resource};
+pub use courier::{Courier, Handed};
 pub use cut::cut_records;
 pub use duration::parse_duration;
 pub use field_path::FieldPath;

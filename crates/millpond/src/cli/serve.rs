@@ -20,6 +20,7 @@ use crate::{
     output::Exit,
     secrets::Secrets,
     signals::stop_on_signals,
+    webhooks::Webhooks,
 };
 
 /// How often the past beyond `retention.history` is forgotten.
@@ -172,6 +173,7 @@ fn work(
     let (mirror, stop) = (mirror.clone(), stop.clone());
     let history = loaded.config.retention.history.0;
     let orders = loaded.config.orders.clone();
+    let webhooks = loaded.config.webhooks.clone();
     let listener: Listener = Arc::new(|progress| http::metrics::count_progress(&progress));
     let owner = owner();
     tokio::spawn(async move {
@@ -181,7 +183,18 @@ fn work(
         let filler = crate::orders::Orders::new(mirror.clone());
         let filled = filler.keep(&orders, &owner, &stop);
         let remembered = memory.keep(&stop);
-        let (worked, (), (), ()) = tokio::join!(worked, forgotten, filled, remembered);
+        let told = async {
+            match Webhooks::new(store.clone(), &webhooks) {
+                Ok(webhooks) => webhooks.keep(&owner, &stop).await,
+                Err(error) => {
+                    tracing::error!(
+                        error = super::chain_of(&error),
+                        "webhooks are not delivered"
+                    );
+                }
+            }
+        };
+        let (worked, (), (), (), ()) = tokio::join!(worked, forgotten, filled, remembered, told);
         if let Err(error) = worked {
             tracing::error!(error = super::chain_of(&error), "the worker has ended");
         }

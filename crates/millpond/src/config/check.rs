@@ -5,7 +5,7 @@ use std::path::Path;
 use upstream::{Connector, connector::Problem};
 
 use super::{
-    CacheConfig, CacheStore, Config, InstanceConfig, LimitConfig, MemoryConfig,
+    CacheConfig, CacheStore, Config, InstanceConfig, LimitConfig, MemoryConfig, WebhooksConfig,
     chores::{CONCURRENCY_MAX, PAUSE_MAX, PER_CYCLE_MAX},
     freshness::MAX_AGE_MAX,
     place::Place,
@@ -188,6 +188,7 @@ fn check_tables(config: &Config, notes: &mut Notes<'_>) {
     notes.within(&at("freshness", "patience"), patience, least, most);
     check_cache(&config.cache, notes);
     check_memory(&config.memory, notes);
+    check_webhooks(&config.webhooks, notes);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.logs.filter) {
         notes.add(&at("logs", "filter"), format!("is no filter: {error}"));
     }
@@ -283,6 +284,24 @@ fn check_memory(memory: &MemoryConfig, notes: &mut Notes<'_>) {
                 notes.add(&at("index"), error.to_string());
             }
         }
+    }
+}
+
+fn check_webhooks(webhooks: &WebhooksConfig, notes: &mut Notes<'_>) {
+    let at = |key: &str| Place::of(&["webhooks", key]);
+    let tenth = super::Period(std::time::Duration::from_millis(100));
+    let [second, minute, hour, day] = [1, 60, 3600, 86_400].map(super::Period::secs);
+    notes.within(&at("timeout"), webhooks.timeout, second, minute);
+    notes.within(&at("attempts"), webhooks.attempts, 1, 100);
+    let (first, max) = (webhooks.backoff_first, webhooks.backoff_max);
+    notes.within(&at("backoff_first"), first, tenth, hour);
+    notes.within(&at("backoff_max"), max, tenth, day);
+    notes.within(&at("batch_max"), webhooks.batch_max, 1, 1000);
+    if first > max {
+        notes.add(
+            &at("backoff_first"),
+            format!("is more than `webhooks.backoff_max` ({max})"),
+        );
     }
 }
 

@@ -163,6 +163,7 @@ fn tables() -> Vec<Table> {
         table("[sweep]", &config.sweep, true),
         table("[watch]", &config.watch, true),
         table("[memory]", &config.memory, true),
+        table("[webhooks]", &config.webhooks, true),
         table("[[instance]]", &instance, false),
         table("[[instance.connection]]", &connection, false),
         table("[instance.freshness]", &own, false),

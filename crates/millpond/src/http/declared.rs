@@ -209,6 +209,11 @@ const LIMIT_VALUES: Param = param("limit", Kind::UpTo(100), "the most values of 
 const NAME: Param = param("name", Kind::Text, "only events whose name begins so");
 const OF_TENANT: Param = param("tenant", Kind::Text, "only this tenant's");
 
+const DELIVERY_STATE: Param = param(
+    "state",
+    Kind::Text,
+    "only deliveries in this state: pending, delivered, dead or withheld",
+);
 const OF_INSTANCE: Param = param("instance", Kind::Text, "this instance").required();
 const ORDER: Param = param("order", Kind::Text, "only this order, by number");
 const ORDER_STATE: Param = param("state", Kind::Text, "only plans in this state");

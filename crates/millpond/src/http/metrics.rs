@@ -88,6 +88,17 @@ fn describe() {
         "calls that a connection's window holds"
     );
     describe_gauge!("budget_window_seconds", "length of a connection's window");
+    describe_counter!(
+        "webhook_deliveries_total",
+        "attempts of deliveries to webhooks, and deliveries given up, by outcome"
+    );
+    describe_counter!("webhook_changes_total", "changes that webhooks took");
+    describe_gauge!(
+        "webhook_lag_seconds",
+        "age of the oldest change that a webhook was not told of"
+    );
+    describe_gauge!("webhook_deliveries", "deliveries to webhooks, by state");
+    describe_gauge!("webhooks", "webhooks, by whether they are told of changes");
     describe_gauge!(
         "connection_usable",
         "1 when a connection may call, 0 when disabled or set aside"
@@ -158,6 +169,14 @@ pub async fn metrics(
     }
     gauge!("mirror_quarantined").set(status.quarantined as f64);
     gauge!("mirror_snapshot").set(status.snapshot as f64);
+    let webhooks = app.store().webhook_totals().await?;
+    gauge!("webhook_lag_seconds").set(webhooks.lag_secs);
+    for (state, count) in [("pending", webhooks.pending), ("dead", webhooks.dead)] {
+        gauge!("webhook_deliveries", "state" => state).set(count as f64);
+    }
+    for (state, count) in [("enabled", webhooks.enabled), ("stopped", webhooks.stopped)] {
+        gauge!("webhooks", "state" => state).set(count as f64);
+    }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     let mut page = app.render_metrics();
     page.push_str(&cache::render(app.mirror().hot().cache()));

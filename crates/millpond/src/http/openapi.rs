@@ -193,6 +193,21 @@ const SCHEMAS: &[(&str, &str)] = &[
         "RecalledRecord",
         "resource:text instance:text id:text version:int text:text as_of:time",
     ),
+    ("Webhooks", "webhooks:[Webhook]"),
+    (
+        "Webhook",
+        "name:text tenant:text? project:text? url:text resources:[text]? instances:[text]? enabled:flag why:text? cursor:text missed_before:time? pending:int dead:int lag_secs:number rotated_at:time? created_at:time changed_at:time",
+    ),
+    (
+        "NewWebhook",
+        "secret:text name:text tenant:text? project:text? url:text resources:[text]? instances:[text]? enabled:flag why:text? cursor:text missed_before:time? pending:int dead:int lag_secs:number rotated_at:time? created_at:time changed_at:time",
+    ),
+    ("Deliveries", "deliveries:[Delivery] next?:int"),
+    (
+        "Delivery",
+        "id:text number:int state:text changes:int cursor:text attempts:int status:int? error:text? made_at:time tried_at:time? ended_at:time?",
+    ),
+    ("Replayed", "deliveries:int cursor:text"),
     ("CacheForgotten", "keys:[text] forgotten:text"),
 ];
 

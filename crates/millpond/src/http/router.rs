@@ -13,7 +13,7 @@ use crate::{console, mcp};
 use super::{
     App, cache, error::ApiError, events, facets, freshness, guard, hooks, journal, keys, memory,
     metrics, openapi, operator, orders, payloads, projects, rates, records, resources, saved, sql,
-    state, tenants,
+    state, tenants, webhooks,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -82,6 +82,11 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/memory/add"),
     ("POST", "/v1/memory/query"),
     ("GET, PATCH, DELETE", "/v1/memory/{id}"),
+    ("GET, POST", "/v1/webhooks"),
+    ("GET, PATCH, DELETE", "/v1/webhooks/{name}"),
+    ("POST", "/v1/webhooks/{name}/rotate"),
+    ("GET", "/v1/webhooks/{name}/deliveries"),
+    ("POST", "/v1/webhooks/{name}/replay"),
     ("POST", "/mcp"),
 ];
 
@@ -136,6 +141,7 @@ pub fn api(app: App) -> Router {
         .merge(operator::routes())
         .merge(rates::routes())
         .merge(saved::routes())
+        .merge(webhooks::routes())
         .merge(cache::routes())
         .merge(facets::routes())
         .merge(freshness::routes());

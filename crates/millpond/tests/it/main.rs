@@ -35,4 +35,5 @@ mod remembered;
 mod served;
 mod shared_budget;
 mod streams;
+mod webhooks;
 mod world;

@@ -12,6 +12,7 @@ mod scope;
 mod statistics;
 mod testing;
 mod watched;
+mod webhooks;
 
 /// How often a condition is looked at.
 const POLL: std::time::Duration = std::time::Duration::from_millis(5);

@@ -14,23 +14,9 @@ pub(crate) struct Address {
 impl Address {
     /// Reads a base URL. A trailing slash does not matter.
     pub(crate) fn parse(text: &str, allow_private: bool) -> Result<Address, String> {
-        let mut base = Url::parse(text).map_err(|error| error.to_string())?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err("must begin with https:// or http://".to_owned());
-        }
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err("must not carry a user or a password".to_owned());
-        }
+        let mut base = parse_target(text, allow_private)?;
         if base.query().is_some() || base.fragment().is_some() {
             return Err("must not have a query or a fragment".to_owned());
-        }
-        if !allow_private {
-            if base.scheme() == "http" {
-                return Err("plain http shows the credentials to everybody; allow private hosts if it is meant".to_owned());
-            }
-            if is_private_host(&base) {
-                return Err("is a private address; allow private hosts if it is meant".to_owned());
-            }
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
@@ -85,6 +71,29 @@ impl Address {
             .strip_prefix(self.as_str())
             .unwrap_or(url.as_str())
     }
+}
+
+/// Reads a URL that may be called as it stands.
+pub(crate) fn parse_target(text: &str, allow_private: bool) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with https:// or http://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry a user or a password".to_owned());
+    }
+    if !allow_private {
+        if url.scheme() == "http" {
+            return Err(
+                "plain http shows the credentials to everybody; allow private hosts if it is meant"
+                    .to_owned(),
+            );
+        }
+        if is_private_host(&url) {
+            return Err("is a private address; allow private hosts if it is meant".to_owned());
+        }
+    }
+    Ok(url)
 }
 
 fn is_private_host(url: &Url) -> bool {

@@ -4,6 +4,7 @@
 
 mod alone;
 mod calls;
+mod courier;
 mod gate;
 mod listing;
 mod log;

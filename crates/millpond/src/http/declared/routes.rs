@@ -1,5 +1,7 @@
 //! Every declared route.
 
+mod webhooks;
+
 use super::{
     AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, KEYS_OWN,
     LIMIT, LIMIT_VALUES, LOOKED_INTO, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER, Needs::*, OF_INSTANCE,
@@ -13,7 +15,21 @@ use crate::{
 };
 
 /// Every declared route.
-pub const DECLARED: &[Declared] = &[
+pub const DECLARED: &[Declared] = &{
+    let mut all = [GENERAL[0]; GENERAL.len() + webhooks::DECLARED.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = match at < GENERAL.len() {
+            true => GENERAL[at],
+            false => webhooks::DECLARED[at - GENERAL.len()],
+        };
+        at += 1;
+    }
+    all
+};
+
+/// Those that have no file of their own.
+const GENERAL: &[Declared] = &[
     reads("GET", "/healthz", Nobody, "The process lives").answer("Health"),
     reads("GET", "/readyz", Nobody, "The database answers").answer("Health"),
     reads("GET", "/metrics", Operator, "Metrics for Prometheus").text(),
