@@ -17,6 +17,8 @@ use store::{
     },
 };
 
+use crate::POLL;
+
 const LEASE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -59,7 +61,7 @@ async fn change(store: &Store, id: &str) {
             return;
         }
         assert!(began.elapsed() < PATIENCE, "the feed does not have {id}");
-        tokio::time::sleep(crate::POLL).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -1,10 +1,5 @@
 //! What goes into one delivery.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
-
 use store::{
     changes::{Change, ChangeCursor},
     testing::TestDatabase,
