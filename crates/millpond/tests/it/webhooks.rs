@@ -338,7 +338,7 @@ async fn a_tenant_is_told_of_its_own_records_alone_also_of_what_was_its_own() {
     assert_eq!(told(all.seen()).len(), 20);
 
     // What waits for a receiver that is down is withheld once the tenant no longer owns it.
-    theirs.answers(&[Reply::After(503, 2)]);
+    theirs.answers(&[Reply::After(503, 15)]);
     let before = theirs.seen().len();
     post.write("pond-uk", "sold", 1).await;
     theirs.wait_for(before + 1).await;
@@ -463,10 +463,10 @@ async fn a_server_that_is_killed_in_the_middle_of_a_delivery_loses_none() {
     };
     let receiver = Receiver::start(&[Reply::Status(200), Reply::Never]).await;
     post.webhook("erp", &receiver.url(), json!({})).await;
-    let killed = serve();
     for n in 0..10 {
         post.write("pond-uk", &format!("r{n}"), 1).await;
     }
+    let killed = serve();
     let before = receiver.wait_for(2).await;
     drop(killed);
     receiver.answers(&[Reply::Status(200)]);
