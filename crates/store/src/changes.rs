@@ -181,10 +181,17 @@ impl Store {
         Ok(row.as_ref().map(place).unwrap_or_default())
     }
 
-    /// Forgets changes and versions that ended before `before`; what readers still need is theirs to say. A webhook
-    /// that was not told of some of them says so from then on.
+    /// Forgets changes and versions that ended before `before`, and the snapshots of that time; what readers still need
+    /// is theirs to say. Pinned snapshots and the newest one stay, with the versions that they need. A webhook
+    /// that was not told of some changes says so from then on. Answers how many changes and versions went.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; what was forgotten until then stays so.
     pub async fn forget_before(&self, before: Timestamp) -> Result<(u64, u64)> {
         use jiff_sqlx::ToSqlx;
+        // First the snapshots: whoever finds one finds its versions too.
+        self.forget_snapshots_before(before).await?;
         sqlx::query(
             "UPDATE millpond.webhook w SET missed_before = $1 WHERE (SELECT c.at FROM millpond.change c \
                WHERE (c.tx, c.seq) > (w.tx, w.seq) ORDER BY c.tx, c.seq LIMIT 1) < $1",
@@ -203,11 +210,15 @@ impl Store {
             .execute(self.pool())
             .await
             .to("forget old overtaken rows")?;
-        let versions = sqlx::query("DELETE FROM millpond.record_version WHERE ended_at < $1")
-            .bind(before.to_sqlx())
-            .execute(self.pool())
-            .await
-            .to("forget old versions")?;
+        let versions = sqlx::query(
+            "DELETE FROM millpond.record_version WHERE ended_at < $1 AND ended_tx < coalesce( \
+               (SELECT since FROM millpond.snapshot WHERE since IS NOT NULL ORDER BY since LIMIT 1), \
+               pg_snapshot_xmax(pg_current_snapshot()))",
+        )
+        .bind(before.to_sqlx())
+        .execute(self.pool())
+        .await
+        .to("forget old versions")?;
         Ok((changes.rows_affected(), versions.rows_affected()))
     }
 }

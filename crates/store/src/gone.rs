@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::{
     ResourceName, Store,
     error::{For, Result},
+    records::REPLACED,
 };
 
 impl Store {
@@ -108,13 +109,12 @@ impl Store {
         for name in std::iter::once(resource).chain(dependents) {
             let rows = sqlx::query(AssertSqlSafe(format!(
                 "WITH kept AS ( \
-                   INSERT INTO millpond.record_version (resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, ended_at) \
-                   SELECT resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, now() \
+                   INSERT INTO millpond.record_version \
+                     (resource, instance, id, version, body, hash, upstream_at, asked_at, changed_at, run, tx, deleted_at, ended_at) \
+                   SELECT resource, instance, id, version, body, hash, upstream_at, asked_at, changed_at, run, tx, deleted_at, now() \
                    FROM (SELECT * FROM {table} WHERE resource = '{name}' AND instance = $1 AND id = ANY($2) \
                            AND deleted_at IS NULL AND asked_at <= $3 ORDER BY id FOR UPDATE) r \
-                   ON CONFLICT (resource, instance, id, version) DO UPDATE SET body = excluded.body, hash = excluded.hash, \
-                     upstream_at = excluded.upstream_at, changed_at = excluded.changed_at, run = excluded.run, \
-                     deleted_at = excluded.deleted_at, ended_at = excluded.ended_at \
+                   ON CONFLICT (resource, instance, id, version) DO UPDATE SET {REPLACED} \
                    RETURNING id) \
                  SELECT id FROM kept",
                 table = name.sql()
@@ -127,7 +127,8 @@ impl Store {
             .to("delete records")?;
             let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
             sqlx::query(AssertSqlSafe(format!(
-                "WITH gone AS (UPDATE {table} SET deleted_at = now(), changed_at = now(), version = version + 1, asked_at = $3, run = $4 \
+                "WITH gone AS (UPDATE {table} SET deleted_at = now(), changed_at = now(), version = version + 1, asked_at = $3, run = $4, \
+                     tx = pg_current_xact_id() \
                    WHERE resource = '{name}' AND instance = $1 AND id = ANY($2) RETURNING id, version) \
                  INSERT INTO millpond.change (op, resource, instance, id, version) \
                  SELECT 'd', '{name}', $1, id, version FROM gone",

@@ -29,6 +29,7 @@ pub mod records;
 pub mod resources;
 pub mod runs;
 pub mod saved_queries;
+pub mod snapshots;
 pub mod sources;
 pub mod tenants;
 #[cfg(feature = "testing")]

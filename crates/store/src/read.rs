@@ -2,6 +2,7 @@
 
 mod criteria;
 mod facets;
+mod pinned;
 mod search;
 
 use std::collections::HashMap;

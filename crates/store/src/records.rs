@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::ResourceName;
+pub(crate) use statements::REPLACED;
 pub use write::PageOutcome;
 
 /// A record's id may have this many bytes at the most; longer ones go to quarantine.

@@ -59,8 +59,8 @@ impl Store {
         tx.commit().await.to("make a resource's table")
     }
 
-    /// Builds what is missing of the resource's indexes: containment over the whole body, newest first, and one per
-    /// path in `paths`. Readers and writers go on meanwhile. Answers how many it built; none while another process
+    /// Builds what is missing of the resource's indexes: containment over the whole body, newest first, by
+    /// transaction, and one per path in `paths`. Readers and writers go on meanwhile. Answers how many it built; none while another process
     /// builds them.
     ///
     /// Dropping the future leaves an index half built; the next call builds it anew.
@@ -145,6 +145,8 @@ fn indexes(resource: &ResourceName, paths: &[Vec<String>]) -> Vec<(String, Strin
             format!("{table}_newest"),
             "(instance, upstream_at DESC NULLS LAST, id)".to_owned(),
         ),
+        // What changed since a snapshot.
+        (format!("{table}_tx"), "(tx)".to_owned()),
     ];
     for path in paths {
         let label: String = path

@@ -9,6 +9,7 @@ use crate::{
     error::{For, Result},
     events::EVENTS_KEPT,
     records::PageOutcome,
+    snapshots::{ONE_BY_ONE, TAKE},
 };
 
 /// How a run ended.
@@ -200,24 +201,33 @@ impl Store {
         Ok(())
     }
 
-    /// Closes a run, and tells so. One that is [`RunEnd::Done`] makes a snapshot; its number is answered.
+    /// Closes a run, and tells so. One that is [`RunEnd::Done`] and changed something makes a snapshot; its number is
+    /// answered. Later snapshots hold all that is in earlier ones.
     pub async fn end_run(&self, run: i64, end: RunEnd, why: Option<&str>) -> Result<Option<i64>> {
+        let mut tx = self.pool().begin().await.to("close a run")?;
+        if end == RunEnd::Done {
+            // Before the statement, so that it sees what whoever held the lock has committed.
+            sqlx::query(ONE_BY_ONE)
+                .execute(&mut *tx)
+                .await
+                .to("close a run")?;
+        }
         let statement = format!(
-            "WITH s AS (INSERT INTO millpond.snapshot (instance, resource, run) \
-                        SELECT instance, resource, id FROM millpond.run WHERE id = $1 AND $2 = 'done' \
-                          AND (inserted + updated + deleted > 0) RETURNING number) \
+            "WITH s AS ({TAKE} AND $2 = 'done' RETURNING number) \
              UPDATE millpond.run SET state = $2, why = left($3, 1000), ended_at = clock_timestamp(), \
                snapshot = (SELECT number FROM s) WHERE id = $1 RETURNING snapshot, {ENDED} $4)"
         );
-        sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+        let made = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
             .bind(run)
             .bind(end.as_str())
             .bind(why.map(|why| why.replace('\0', " ")))
             .bind(EVENTS_KEPT)
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *tx)
             .await
             .to("close a run")
-            .map(Option::flatten)
+            .map(Option::flatten)?;
+        tx.commit().await.to("close a run")?;
+        Ok(made)
     }
 
     /// Closes runs whose process gave no sign of life for `silence`, or whose job has gone on to another run.

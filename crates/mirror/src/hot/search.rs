@@ -87,6 +87,7 @@ fn fingerprint(search: &Search, generation: &str) -> String {
         limit,
         after,
         timeout: _,
+        at,
     } = search;
     let sorted = |mut texts: Vec<String>| {
         texts.sort();
@@ -104,6 +105,7 @@ fn fingerprint(search: &Search, generation: &str) -> String {
         "deleted": deleted,
         "limit": limit,
         "after": after,
+        "snapshot": at.as_ref().map(|at| at.number),
     });
     let digest = Sha256::digest(question.to_string().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -8,10 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 
-use super::{COLUMNS, Criterion, RecordRow, criteria::containments, record};
+use super::{
+    COLUMNS, Criterion, RecordRow,
+    criteria::containments,
+    pinned::{BOTH, PINNED, push_changed_since, push_is_in},
+    record,
+};
 use crate::{
     ResourceName, Store,
     error::{For, Result},
+    snapshots::AtSnapshot,
 };
 
 /// Records on one page at the most.
@@ -41,6 +47,8 @@ pub struct Search {
     pub after: Option<String>,
     /// How long the database may look.
     pub timeout: Duration,
+    /// The snapshot at which records are looked at; `None`: as they are by now.
+    pub at: Option<AtSnapshot>,
 }
 
 impl Search {
@@ -57,6 +65,7 @@ impl Search {
             limit: 100,
             after: None,
             timeout: Duration::from_secs(10),
+            at: None,
         }
     }
 }
@@ -100,7 +109,10 @@ pub(crate) async fn search_on(
 ) -> Result<SearchPage> {
     let limit = search.limit.clamp(1, SEARCH_PAGE_MAX);
     let after = search.after.as_deref().map(parse_after).transpose()?;
-    let mut query = statement(search, after, feed, limit);
+    let mut query = match &search.at {
+        None => statement(search, after.as_ref(), feed, limit),
+        Some(at) => pinned_statement(search, after.as_ref(), at, limit),
+    };
     prepare(tx, search).await?;
     let rows = query.build().fetch_all(&mut *tx).await.to("search")?;
     let mut records = rows
@@ -135,9 +147,12 @@ pub(super) async fn prepare(tx: &mut PgConnection, search: &Search) -> Result<()
     Ok(())
 }
 
+/// In which order records are found.
+const ORDER: &str = " ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id";
+
 fn statement(
     search: &Search,
-    after: Option<After>,
+    after: Option<&After>,
     feed: &ResourceName,
     limit: i64,
 ) -> QueryBuilder<Postgres> {
@@ -147,34 +162,88 @@ fn statement(
         search.resource.sql(),
     ));
     conditions(&mut query, search);
-    if let Some(after) = after {
-        match after.at {
-            Some(at) => {
-                query.push(" AND (r.upstream_at < ").push_bind(at.to_sqlx());
-                query
-                    .push(" OR r.upstream_at IS NULL OR (r.upstream_at = ")
-                    .push_bind(at.to_sqlx());
-                query.push(" AND (r.instance, r.id) > (");
-            }
-            None => {
-                query.push(" AND (r.upstream_at IS NULL AND ((r.instance, r.id) > (");
-            }
-        }
-        query
-            .push_bind(after.instance)
-            .push(", ")
-            .push_bind(after.id)
-            .push(")))");
-    }
+    push_after(&mut query, after);
     query
-        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id LIMIT ")
+        .push(ORDER)
+        .push(" LIMIT ")
         .push_bind(limit + 1)
         .push(") r LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id ")
         .push("LEFT JOIN millpond.fetch_queue q ON q.resource = r.resource AND q.instance = r.instance AND q.id = r.id ")
         .push("LEFT JOIN millpond.watermark w ON w.instance = r.instance AND w.resource = ")
         .push_bind(feed.as_str().to_owned())
-        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id");
+        .push(ORDER);
     query
+}
+
+/// A page of what has not changed since the snapshot, a page of what has, and of both the first.
+fn pinned_statement(
+    search: &Search,
+    after: Option<&After>,
+    at: &AtSnapshot,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(format!(
+        "SELECT {PINNED} FROM ((SELECT {BOTH} FROM {} r WHERE ",
+        search.resource.sql(),
+    ));
+    push_is_in(&mut query, "r", at);
+    query.push(" AND ");
+    conditions(&mut query, search);
+    push_after(&mut query, after);
+    query.push(ORDER).push(" LIMIT ").push_bind(limit + 1);
+    query.push(") UNION ALL (");
+    push_changed_since(&mut query, &search.resource, at);
+    // Versions are looked up for these alone.
+    push_instances(&mut query, search, "c");
+    query.push(" AND ");
+    conditions(&mut query, search);
+    push_after(&mut query, after);
+    query.push(ORDER).push(" LIMIT ").push_bind(limit + 1);
+    query.push(")) r").push(ORDER);
+    query.push(" LIMIT ").push_bind(limit + 1);
+    query
+}
+
+/// Adds that a match comes after the page before.
+fn push_after(query: &mut QueryBuilder<Postgres>, after: Option<&After>) {
+    let Some(after) = after else { return };
+    match after.at {
+        Some(at) => {
+            query.push(" AND (r.upstream_at < ").push_bind(at.to_sqlx());
+            query
+                .push(" OR r.upstream_at IS NULL OR (r.upstream_at = ")
+                .push_bind(at.to_sqlx());
+            query.push(" AND (r.instance, r.id) > (");
+        }
+        None => {
+            query.push(" AND (r.upstream_at IS NULL AND ((r.instance, r.id) > (");
+        }
+    }
+    query
+        .push_bind(after.instance.clone())
+        .push(", ")
+        .push_bind(after.id.clone())
+        .push(")))");
+}
+
+/// Adds of which instances the row `alias` must be.
+fn push_instances(query: &mut QueryBuilder<Postgres>, search: &Search, alias: &str) {
+    if let [instance] = &search.instances[..] {
+        query
+            .push(format_args!(" AND {alias}.instance = "))
+            .push_bind(instance.clone());
+    } else if !search.instances.is_empty() {
+        query
+            .push(format_args!(" AND {alias}.instance = ANY("))
+            .push_bind(search.instances.clone())
+            .push(")");
+    }
+    if let Some(visible) = &search.visible {
+        query
+            .push(format_args!(" AND {alias}.instance = ANY("))
+            .push_bind(visible.clone())
+            .push(")");
+    }
 }
 
 /// What a record `r` must meet.
@@ -183,20 +252,7 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, search: &Search) {
     if !search.deleted {
         query.push(" AND r.deleted_at IS NULL");
     }
-    if let [instance] = &search.instances[..] {
-        query.push(" AND r.instance = ").push_bind(instance.clone());
-    } else if !search.instances.is_empty() {
-        query
-            .push(" AND r.instance = ANY(")
-            .push_bind(search.instances.clone())
-            .push(")");
-    }
-    if let Some(visible) = &search.visible {
-        query
-            .push(" AND r.instance = ANY(")
-            .push_bind(visible.clone())
-            .push(")");
-    }
+    push_instances(query, search, "r");
     if let Some(body) = &search.contains {
         query.push(" AND r.body @> ").push_bind(body.clone());
     }

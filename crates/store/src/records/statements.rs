@@ -76,6 +76,11 @@ pub(super) async fn lock_pages(
     Ok(())
 }
 
+/// What replaces a version of the same number that was kept before.
+pub(crate) const REPLACED: &str = "body = excluded.body, hash = excluded.hash, upstream_at = excluded.upstream_at, \
+    asked_at = excluded.asked_at, changed_at = excluded.changed_at, run = excluded.run, tx = excluded.tx, \
+    deleted_at = excluded.deleted_at, ended_at = excluded.ended_at, ended_tx = excluded.ended_tx";
+
 /// Locks the rows about to be replaced and keeps what they hold. Answers their ids. A row that somebody once removed
 /// by hand counts its versions anew, and overwrites those kept before.
 pub(super) async fn keep_versions(
@@ -94,11 +99,10 @@ pub(super) async fn keep_versions(
                AND t.asked_at <= i.asked_at AND (t.hash <> i.hash OR t.deleted_at IS NOT NULL) \
              LIMIT 1 FOR UPDATE) r) \
          INSERT INTO millpond.record_version \
-           (resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, ended_at) \
-         SELECT resource, instance, id, version, body, hash, upstream_at, changed_at, run, deleted_at, now() FROM old \
-         ON CONFLICT (resource, instance, id, version) DO UPDATE SET body = excluded.body, hash = excluded.hash, \
-           upstream_at = excluded.upstream_at, changed_at = excluded.changed_at, run = excluded.run, \
-           deleted_at = excluded.deleted_at, ended_at = excluded.ended_at \
+           (resource, instance, id, version, body, hash, upstream_at, asked_at, changed_at, run, tx, deleted_at, ended_at) \
+         SELECT resource, instance, id, version, body, hash, upstream_at, asked_at, changed_at, run, tx, deleted_at, now() \
+         FROM old \
+         ON CONFLICT (resource, instance, id, version) DO UPDATE SET {REPLACED} \
          RETURNING id",
         table = page.resource.sql(),
         resource = page.resource,
@@ -132,7 +136,7 @@ pub(super) async fn upsert(
            ON CONFLICT (resource, instance, id) DO UPDATE SET \
              body = excluded.body, hash = excluded.hash, version = r.version + 1, \
              upstream_at = excluded.upstream_at, asked_at = excluded.asked_at, \
-             changed_at = excluded.changed_at, run = excluded.run, deleted_at = NULL \
+             changed_at = excluded.changed_at, run = excluded.run, tx = excluded.tx, deleted_at = NULL \
            WHERE r.asked_at <= excluded.asked_at AND (r.hash <> excluded.hash OR r.deleted_at IS NOT NULL) \
            RETURNING r.id, r.version), \
          logged AS ( \

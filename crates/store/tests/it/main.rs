@@ -9,6 +9,7 @@ mod private;
 mod reader;
 mod records;
 mod scope;
+mod snapshots;
 mod statistics;
 mod testing;
 mod watched;
