@@ -21,6 +21,7 @@ mod runs;
 mod schedule;
 pub(crate) mod serve;
 mod simulate;
+mod snapshots;
 mod sources;
 mod sql;
 mod sweep;
@@ -87,6 +88,7 @@ enum Command {
     Runs(runs::Runs),
     Quarantine(runs::Quarantine),
     Changes(changes::Changes),
+    Snapshots(snapshots::Snapshots),
     Events(events::Events),
     Sources(sources::Sources),
     Init(init::Init),
@@ -191,6 +193,7 @@ impl Command {
             Self::Runs(runs) => runs.run(context).await,
             Self::Quarantine(quarantine) => quarantine.run(context).await,
             Self::Changes(changes) => changes.run(context).await,
+            Self::Snapshots(snapshots) => snapshots.run(context).await,
             Self::Events(events) => events.run(context).await,
             Self::Sources(sources) => sources.run(context).await,
             Self::Init(init) => init.run(context).await,

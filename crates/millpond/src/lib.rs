@@ -8,6 +8,7 @@ pub mod connectors;
 mod console;
 pub mod database;
 pub mod demo;
+mod diff;
 mod door;
 pub mod environment;
 mod feed;

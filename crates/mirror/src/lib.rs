@@ -367,6 +367,16 @@ impl Mirror {
         reading::peek(account, kind, &kind.id(id)).await
     }
 
+    /// A record's id as the mirror writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError::Unknown`] for names that mean nothing.
+    pub fn id_of(&self, resource: &ResourceName, instance: &str, id: &str) -> Result<String> {
+        let (_, kind) = self.find_kind(resource, instance)?;
+        Ok(kind.id(id))
+    }
+
     /// [`Mirror::read`], with calls of another class.
     pub(crate) async fn read_for(
         &self,

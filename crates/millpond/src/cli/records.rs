@@ -9,6 +9,7 @@ use serde::Serialize;
 use store::{
     ResourceName, Store,
     read::{Criterion, Search as Question},
+    snapshots::Which,
 };
 
 use super::Context;
@@ -47,6 +48,9 @@ pub(super) struct Get {
     /// What stands beside it too, such as notes,contacts; as fresh as the connector's rules want it, at their calls
     #[arg(long, value_name = "PAYLOAD", value_delimiter = ',')]
     include: Vec<String>,
+    /// As it was at this snapshot: its number, or `newest`; `millpond snapshots` lists them
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["max_age", "fresh", "include"])]
+    snapshot: Option<Which>,
 }
 
 impl Get {
@@ -150,6 +154,23 @@ impl Get {
             record,
             payloads: BTreeMap::new(),
         };
+        if let Some(which) = self.snapshot {
+            let at = store.at_snapshot(which).await?;
+            let (resource, instance) = (&self.resource, &self.instance);
+            let found = store
+                .find_record_at(resource, instance, &self.id, &at)
+                .await?;
+            store.still_kept(&at).await?;
+            return Ok(found.map(|record| {
+                alone(ReadAnswer {
+                    snapshot: Some(at.number),
+                    source: "mirror",
+                    age_secs: age(record.as_of, at.taken_at).as_secs_f64(),
+                    stale: None,
+                    record: record.into(),
+                })
+            }));
+        }
         if !self.include.is_empty() {
             let mirror = open_mirror(loaded, &context.environment, store.clone()).await?;
             let ask = ReadAsk {
@@ -271,6 +292,9 @@ pub(super) struct Search {
     /// Go on after this place: `next` of the page before
     #[arg(long)]
     after: Option<String>,
+    /// As they were at this snapshot: its number, or `newest`; `millpond snapshots` lists them
+    #[arg(long, value_name = "SNAPSHOT")]
+    snapshot: Option<Which>,
 }
 
 impl Search {
@@ -283,7 +307,13 @@ impl Search {
             .map_err(|error| super::Usage(format!("--contains is no JSON: {error}")))?;
         let (loaded, database) = context.open().await?;
         let feed = feed_of(&self.resource, &loaded.config, &loaded.base);
+        let store = &database.store;
+        let at = match self.snapshot {
+            Some(which) => Some(store.at_snapshot(which).await?),
+            None => None,
+        };
         let question = Question {
+            at,
             instances: self.instance,
             criteria: self.criteria,
             contains,
@@ -295,11 +325,13 @@ impl Search {
             ..Question::all(self.resource)
         };
         let began = std::time::Instant::now();
-        let page = database
-            .store
+        let page = store
             .search(&question, &feed)
             .await
             .context("the search failed")?;
+        if let Some(at) = &question.at {
+            store.still_kept(at).await?;
+        }
         let took = began.elapsed();
         context.output.answer(&page, || {
             let now = jiff::Timestamp::now();
@@ -321,7 +353,12 @@ impl Search {
                 .as_ref()
                 .map(|next| format!(", more with --after {next}"));
             format!(
-                "{table}{count} records in {:.1} ms, 0 upstream calls{}",
+                "{table}{count} records{} in {:.1} ms, 0 upstream calls{}",
+                question
+                    .at
+                    .as_ref()
+                    .map(|at| format!(" at snapshot {}", at.number))
+                    .unwrap_or_default(),
                 took.as_secs_f64() * 1000.0,
                 more.unwrap_or_default()
             )

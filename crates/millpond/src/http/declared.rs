@@ -143,6 +143,28 @@ impl Param {
     }
 }
 
+const SNAPSHOT: Param = param(
+    "snapshot",
+    Kind::Text,
+    "as it was at this snapshot: its number, or newest; cannot go with max_age, fresh or include",
+);
+const FROM: Param = param(
+    "from",
+    Kind::Text,
+    "at this snapshot: its number, or newest",
+);
+const TO: Param = param(
+    "to",
+    Kind::Text,
+    "at this snapshot: its number, or newest; without it and to_version, as it is now",
+);
+const FROM_VERSION: Param = param("from_version", Kind::Number, "this version, not a snapshot");
+const TO_VERSION: Param = param("to_version", Kind::Number, "this version, not a snapshot");
+const FOR: Param = param(
+    "for",
+    Kind::Period,
+    "how long from now, at most 7d; without it 1h",
+);
 const LIMIT: Param = param("limit", Kind::UpTo(1000), "the most rows of the page");
 const AFTER: Param = param(
     "after",

@@ -50,7 +50,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "RecordPage",
-        "records:[Record] next?:text snapshot:int duration_ms:number",
+        "records:[Record] next?:text snapshot:int duration_ms?:number",
     ),
     (
         "Facets",
@@ -68,6 +68,20 @@ const SCHEMAS: &[(&str, &str)] = &[
         "columns:[Column] rows:[[any]] truncated:text? duration_ms:number snapshot:int",
     ),
     ("Column", "name:text type:text"),
+    ("Snapshots", "snapshots:[Snapshot] next?:int"),
+    (
+        "Snapshot",
+        "number:int taken_at:time instance:text? resource:text? run:int? changes:int? pinned_until:time?",
+    ),
+    (
+        "Diff",
+        "resource:text instance:text id:text from:DiffSide to:DiffSide changes:[DiffChange] more:flag",
+    ),
+    (
+        "DiffSide",
+        "snapshot?:int version:int? changed_at:time? deleted:flag",
+    ),
+    ("DiffChange", "op:text path:text old?:any value?:any"),
     ("Runs", "runs:[Run] next?:int"),
     (
         "Run",

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
     ResourceName, StoreError,
-    read::{Criterion, RecordRow, RecordVersion, Search},
+    read::{Criterion, RecordRow, RecordVersion, Search, SearchPage},
     reader::{Scope, SearchError},
+    snapshots::Which,
 };
 
 use super::{
@@ -28,6 +29,7 @@ use super::{
     conditional::{Known, Told},
     error::ApiError,
     payloads::{DetailView, included},
+    pinned::{self, SnapshotName},
     query::Params,
 };
 use crate::{cli::chain_of, config::Period};
@@ -49,8 +51,9 @@ pub async fn show_record(
 ) -> Result<Response, ApiError> {
     let params = Params::read(
         query.as_deref(),
-        &["max_age", "fresh", "include", "no_calls"],
+        &["max_age", "fresh", "include", "no_calls", "snapshot"],
     )?;
+    let pinned = pinned::asked(&params, &["max_age", "fresh", "include"])?;
     let resource = name(&resource)?;
     let ask = ReadAsk {
         max_age: params.parsed::<Period>("max_age")?.map(|age| age.0),
@@ -58,6 +61,11 @@ pub async fn show_record(
     };
     let include = included(&params)?;
     see_instance(&caller, &instance)?;
+    if let Some(which) = pinned {
+        let read = Box::pin(pinned::read(&app, &resource, &instance, &id, which));
+        let view = DetailView::alone(read.await?);
+        return Ok(view.told().reply(&known, &view));
+    }
     let mirror = app.mirror();
     let no_calls = params.flag("no_calls")?;
     if no_calls && (ask.fresh || ask.max_age.is_some() || !include.is_empty()) {
@@ -113,9 +121,11 @@ pub struct PageView {
     /// Where the next page begins: `after`. Absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    /// The newest snapshot when this was read.
+    /// The snapshot that was asked for, or the newest when this was read.
     snapshot: i64,
-    duration_ms: f64,
+    /// Absent at a snapshot: such answers are the same for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
 }
 
 impl PageView {
@@ -146,7 +156,8 @@ pub async fn list_records(
     known: Known,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let params = Params::read(query.as_deref(), &["instance", "limit", "after", "deleted"])?;
+    let params = Params::read(query.as_deref(), &LIST_PARAMS)?;
+    let pinned = pinned::asked(&params, &[])?;
     let search = Search {
         instances: params.all("instance"),
         deleted: params.flag("deleted")?,
@@ -155,11 +166,13 @@ pub async fn list_records(
         timeout: app.sql_timeout(),
         ..Search::all(name(&resource)?)
     };
-    let page = find(&app, &caller, search).await?;
+    let page = find(&app, &caller, search, pinned).await?;
     Ok(page.told().reply(&known, &page))
 }
 
-const SEARCH_PARAMS: [&str; 8] = [
+const LIST_PARAMS: [&str; 5] = ["instance", "limit", "after", "deleted", "snapshot"];
+
+const SEARCH_PARAMS: [&str; 9] = [
     "resource",
     "where",
     "contains",
@@ -168,6 +181,7 @@ const SEARCH_PARAMS: [&str; 8] = [
     "limit",
     "after",
     "deleted",
+    "snapshot",
 ];
 
 /// `GET /v1/search`: records that meet all criteria.
@@ -183,7 +197,9 @@ pub async fn search(
         after: params.one("after")?,
         ..Question::of(&params)?
     };
-    let page = find(&app, &caller, question.into_search(app.sql_timeout())?).await?;
+    let pinned = pinned::asked(&params, &[])?;
+    let search = question.into_search(app.sql_timeout())?;
+    let page = find(&app, &caller, search, pinned).await?;
     Ok(page.told().reply(&known, &page))
 }
 
@@ -202,6 +218,8 @@ pub struct Question {
     after: Option<String>,
     #[serde(default)]
     deleted: bool,
+    /// Look at the records as they were at this snapshot: its number, or `newest`.
+    snapshot: Option<SnapshotName>,
 }
 
 /// `POST /v1/search`: the same, for criteria too long for a URL.
@@ -211,7 +229,10 @@ pub async fn search_by_body(
     question: Result<Json<Question>, JsonRejection>,
 ) -> Result<Json<PageView>, ApiError> {
     let Json(question) = question?;
-    let page = find(&app, &caller, question.into_search(app.sql_timeout())?).await?;
+    let pinned = question.snapshot.as_ref().map(SnapshotName::which);
+    let pinned = pinned.transpose()?;
+    let search = question.into_search(app.sql_timeout())?;
+    let page = find(&app, &caller, search, pinned).await?;
     Ok(Json(page))
 }
 
@@ -230,6 +251,7 @@ impl Question {
             limit: None,
             after: None,
             deleted: params.flag("deleted")?,
+            snapshot: None,
         })
     }
 
@@ -266,8 +288,9 @@ fn find<'a>(
     app: &'a App,
     caller: &'a Caller,
     search: Search,
+    pinned: Option<Which>,
 ) -> BoxFuture<'a, Result<PageView, ApiError>> {
-    Box::pin(find_page(app, caller, search))
+    Box::pin(find_page(app, caller, search, pinned))
 }
 
 /// Narrows a search to what the caller sees; every instance it names must be among that.
@@ -284,9 +307,17 @@ pub(super) fn see(app: &App, caller: &Caller, search: &mut Search) -> Result<(),
     }
 }
 
-async fn find_page(app: &App, caller: &Caller, mut search: Search) -> Result<PageView, ApiError> {
+async fn find_page(
+    app: &App,
+    caller: &Caller,
+    mut search: Search,
+    pinned: Option<Which>,
+) -> Result<PageView, ApiError> {
     see(app, caller, &mut search)?;
     let feed = app.feed(&search.resource)?;
+    if let Some(which) = pinned {
+        return find_at(app, caller, search, &feed, which).await;
+    }
     let began = Instant::now();
     // An operator is of no tenant.
     let tenant = caller.principal().tenant.as_deref().unwrap_or_default();
@@ -318,11 +349,36 @@ async fn find_page(app: &App, caller: &Caller, mut search: Search) -> Result<Pag
         records: records.collect(),
         next: found.page.next.clone(),
         snapshot: found.snapshot,
-        duration_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+        duration_ms: Some((began.elapsed().as_secs_f64() * 1e6).round() / 1e3),
     })
 }
 
-/// Asks the database: what a tenant sees is for it to say.
+/// A page at a snapshot, past the cache: nothing in it depends on when it is asked for.
+async fn find_at(
+    app: &App,
+    caller: &Caller,
+    mut search: Search,
+    feed: &ResourceName,
+    which: Which,
+) -> Result<PageView, ApiError> {
+    let at = app.store().at_snapshot(which).await?;
+    search.at = Some(at.clone());
+    let page = look(app, caller.scope(), &search, feed).await?;
+    app.store().still_kept(&at).await?;
+    let records = page.records.into_iter().map(|record| FoundRecord {
+        source: "mirror",
+        age_secs: pinned::age(&at, record.as_of),
+        record,
+    });
+    Ok(PageView {
+        records: records.collect(),
+        next: page.next,
+        snapshot: at.number,
+        duration_ms: None,
+    })
+}
+
+/// A page as it is kept hot.
 async fn compute(
     app: &App,
     scope: Option<&[String]>,
@@ -330,6 +386,17 @@ async fn compute(
     feed: &ResourceName,
 ) -> Result<HotPage, ApiError> {
     let snapshot = app.store().newest_snapshot().await?;
+    let page = look(app, scope, search, feed).await?;
+    Ok(HotPage { page, snapshot })
+}
+
+/// Asks the database: what a tenant sees is for it to say.
+async fn look(
+    app: &App,
+    scope: Option<&[String]>,
+    search: &Search,
+    feed: &ResourceName,
+) -> Result<SearchPage, ApiError> {
     let page = match scope {
         None => app.store().search(search, feed).await,
         Some(scope) => {
@@ -341,8 +408,7 @@ async fn compute(
             }
         }
     };
-    let page = page.map_err(|error| refused(search, &error))?;
-    Ok(HotPage { page, snapshot })
+    page.map_err(|error| refused(search, &error))
 }
 
 /// Tells a search that asks the impossible from a database that fails.

@@ -12,8 +12,8 @@ use crate::{console, mcp};
 
 use super::{
     App, cache, error::ApiError, events, facets, freshness, guard, hooks, journal, keys, memory,
-    metrics, openapi, operator, orders, payloads, projects, rates, records, resources, saved, sql,
-    state, tenants, webhooks,
+    metrics, openapi, operator, orders, payloads, projects, rates, records, resources, saved,
+    snapshots, sql, state, tenants, webhooks,
 };
 
 /// Every route with its method, as `docs/http.md` lists them.
@@ -29,6 +29,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/records/{resource}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}/history"),
+    ("GET", "/v1/records/{resource}/{instance}/{id}/diff"),
     ("POST", "/v1/records/{resource}/{instance}/{id}/refresh"),
     (
         "GET, POST, PUT",
@@ -42,6 +43,9 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET, POST", "/v1/search"),
     ("GET", "/v1/facets"),
     ("POST", "/v1/query/sql"),
+    ("GET", "/v1/snapshots"),
+    ("GET", "/v1/snapshots/{snapshot}"),
+    ("POST, DELETE", "/v1/snapshots/{snapshot}/pin"),
     ("GET", "/v1/runs"),
     ("GET", "/v1/runs/{id}"),
     ("GET", "/v1/changes"),
@@ -132,6 +136,7 @@ pub fn api(app: App) -> Router {
         .route("/v1/changes", get(journal::list_changes))
         .route("/v1/events", get(events::list_events))
         .route("/v1/quarantine", get(journal::list_quarantine))
+        .merge(snapshots::routes())
         .merge(payloads::routes())
         .merge(tenants::routes())
         .merge(projects::routes())

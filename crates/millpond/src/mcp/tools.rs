@@ -67,6 +67,9 @@ struct Search {
     /// Only these parts of each body, as JSON pointers such as /Order/SaleOrderNumber; without, whole bodies
     #[serde(default)]
     parts: Vec<String>,
+    /// As the records were at this snapshot: a number that an answer gave under `snapshot`, or newest. Give the number
+    /// again with each page and question that must agree
+    snapshot: Option<String>,
 }
 
 /// One record by its id.
@@ -96,6 +99,9 @@ struct Record {
     fresh: bool,
     /// How many calls of the shared budget this may cost. Without it, none is made
     max_calls: Option<u32>,
+    /// As it was at this snapshot: a number that an answer gave under `snapshot`, or newest; not with `fresh`,
+    /// `max_age` or `include`
+    snapshot: Option<String>,
 }
 
 /// The former versions of one record, newest first.
@@ -339,6 +345,7 @@ impl At<'_> {
                 "instances": args.instances,
                 "limit": limit,
                 "after": args.after,
+                "snapshot": args.snapshot,
             });
             let mut page = self.post("/v1/search", &question).await?;
             if !args.parts.is_empty() {
@@ -387,7 +394,9 @@ impl At<'_> {
             }
             None => path.push_str("no_calls=true"),
             Some(_) => {
-                let _ = write!(path, "fresh={}", args.fresh);
+                if args.fresh {
+                    path.push_str("fresh=true");
+                }
                 if let Some(age) = &args.max_age {
                     let _ = write!(path, "&max_age={}", encoded(age));
                 }
@@ -395,6 +404,9 @@ impl At<'_> {
                     let _ = write!(path, "&include={}", encoded(&args.include.join(",")));
                 }
             }
+        }
+        if let Some(snapshot) = &args.snapshot {
+            let _ = write!(path, "&snapshot={}", encoded(snapshot));
         }
         let mut record = self.get(&path).await?;
         if let Some(pointer) = &args.part {

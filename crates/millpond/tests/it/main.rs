@@ -34,6 +34,7 @@ mod redis;
 mod remembered;
 mod served;
 mod shared_budget;
+mod snapshots;
 mod streams;
 mod webhooks;
 mod world;

@@ -3,11 +3,11 @@
 mod webhooks;
 
 use super::{
-    AFTER, BEFORE, CONTAINS, DELETED, Declared, FRESH, INSTANCE, INSTANCES, JSON_PATH, KEYS_OWN,
-    LIMIT, LIMIT_VALUES, LOOKED_INTO, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER, Needs::*, OF_INSTANCE,
-    OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE, PATHS, PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECALLS,
-    RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY, SEARCHES, STATE, TENANT, WAIT, WHERE, reads,
-    writes,
+    AFTER, BEFORE, CONTAINS, DELETED, Declared, FOR, FRESH, FROM, FROM_VERSION, INSTANCE,
+    INSTANCES, JSON_PATH, KEYS_OWN, LIMIT, LIMIT_VALUES, LOOKED_INTO, MAX_AGE, NAME, NO_CALLS,
+    NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE, PATHS,
+    PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECALLS, RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY,
+    SEARCHES, SNAPSHOT, STATE, TENANT, TO, TO_VERSION, WAIT, WHERE, reads, writes,
 };
 use crate::{
     http::{keys, memory, operator, orders, projects, rates, records, saved, sql, tenants},
@@ -69,7 +69,7 @@ const GENERAL: &[Declared] = &[
         User,
         "Records, newest first",
     )
-    .query(&[INSTANCES, LIMIT, AFTER, DELETED])
+    .query(&[INSTANCES, LIMIT, AFTER, DELETED, SNAPSHOT])
     .cached(SEARCHES)
     .conditional()
     .answer("RecordPage"),
@@ -79,7 +79,7 @@ const GENERAL: &[Declared] = &[
         User,
         "One record, as fresh as asked",
     )
-    .query(&[MAX_AGE, FRESH, NO_CALLS])
+    .query(&[MAX_AGE, FRESH, NO_CALLS, SNAPSHOT])
     .cached(RECORDS)
     .conditional()
     .answer("Record"),
@@ -91,6 +91,14 @@ const GENERAL: &[Declared] = &[
     )
     .query(&[LIMIT])
     .answer("History"),
+    reads(
+        "GET",
+        "/v1/records/{resource}/{instance}/{id}/diff",
+        User,
+        "What it changed between two snapshots or versions",
+    )
+    .query(&[FROM, TO, FROM_VERSION, TO_VERSION])
+    .answer("Diff"),
     writes(
         "POST",
         "/v1/records/{resource}/{instance}/{id}/refresh",
@@ -136,7 +144,7 @@ const GENERAL: &[Declared] = &[
     ),
     reads("GET", "/v1/search", User, "Records that meet all criteria")
         .query(&[
-            RESOURCE, WHERE, CONTAINS, JSON_PATH, INSTANCES, LIMIT, AFTER, DELETED,
+            RESOURCE, WHERE, CONTAINS, JSON_PATH, INSTANCES, LIMIT, AFTER, DELETED, SNAPSHOT,
         ])
         .cached(SEARCHES)
         .conditional()
@@ -176,6 +184,38 @@ const GENERAL: &[Declared] = &[
     )
     .body::<sql::SqlQuery>()
     .answer("SqlAnswer"),
+    reads(
+        "GET",
+        "/v1/snapshots",
+        User,
+        "Snapshots that can be read, newest first",
+    )
+    .query(&[BEFORE, LIMIT])
+    .answer("Snapshots"),
+    reads(
+        "GET",
+        "/v1/snapshots/{snapshot}",
+        User,
+        "One snapshot, by its number or as newest",
+    )
+    .answer("Snapshot"),
+    writes(
+        "POST",
+        "/v1/snapshots/{snapshot}/pin",
+        Developer,
+        &[],
+        "Keep a snapshot for a while, whatever is forgotten",
+    )
+    .query(&[FOR])
+    .answer("Snapshot"),
+    writes(
+        "DELETE",
+        "/v1/snapshots/{snapshot}/pin",
+        Developer,
+        &[],
+        "Take the caller's own pin off a snapshot",
+    )
+    .status(204),
     reads(
         "GET",
         "/v1/runs",
