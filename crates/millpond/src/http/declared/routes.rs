@@ -184,21 +184,10 @@ const GENERAL: &[Declared] = &[
     )
     .body::<sql::SqlQuery>()
     .answer("SqlAnswer"),
-    reads(
-        "GET",
-        "/v1/snapshots",
-        User,
-        "Snapshots that can be read, newest first",
-    )
-    .query(&[BEFORE, LIMIT])
-    .answer("Snapshots"),
-    reads(
-        "GET",
-        "/v1/snapshots/{snapshot}",
-        User,
-        "One snapshot, by its number or as newest",
-    )
-    .answer("Snapshot"),
+    reads("GET", "/v1/snapshots", User, "Snapshots, newest first")
+        .query(&[BEFORE, LIMIT])
+        .answer("Snapshots"),
+    reads("GET", "/v1/snapshots/{snapshot}", User, "One snapshot").answer("Snapshot"),
     writes(
         "POST",
         "/v1/snapshots/{snapshot}/pin",
