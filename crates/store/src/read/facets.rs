@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder, Row};
 
 use super::{
     FieldPath, Search,
-    search::{conditions, prepare},
+    search::{prepare, push_newest},
 };
 use crate::{
     Store,
@@ -122,15 +122,9 @@ pub(crate) async fn facets_on(
 }
 
 fn statement(search: &Search, ask: &FacetAsk, most: i64) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new(format!(
-        "WITH found AS MATERIALIZED (SELECT r.body FROM {} r WHERE ",
-        search.resource.sql()
-    ));
-    conditions(&mut query, search);
-    query
-        .push(" ORDER BY r.upstream_at DESC NULLS LAST, r.instance, r.id LIMIT ")
-        .push_bind(most)
-        .push("), valued AS (");
+    let mut query = QueryBuilder::new("WITH found AS MATERIALIZED (");
+    push_newest(&mut query, search, "body", None, most);
+    query.push("), valued AS (");
     for (n, path) in ask.paths.iter().take(FACETS_MAX).enumerate() {
         if n > 0 {
             query.push(" UNION ALL ");

@@ -80,7 +80,7 @@ pub struct SearchPage {
 }
 
 #[derive(Serialize, Deserialize)]
-struct After {
+pub(super) struct After {
     at: Option<Timestamp>,
     instance: String,
     id: String,
@@ -157,22 +157,70 @@ fn statement(
     limit: i64,
 ) -> QueryBuilder<Postgres> {
     // The page's ids first, then what only the answered records need.
-    let mut query = QueryBuilder::new(format!(
-        "SELECT {COLUMNS} FROM (SELECT * FROM {} r WHERE ",
-        search.resource.sql(),
-    ));
-    conditions(&mut query, search);
-    push_after(&mut query, after);
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM ("));
+    push_newest(&mut query, search, "*", after, limit + 1);
     query
-        .push(ORDER)
-        .push(" LIMIT ")
-        .push_bind(limit + 1)
         .push(") r LEFT JOIN millpond.record_fetch f ON f.resource = r.resource AND f.instance = r.instance AND f.id = r.id ")
         .push("LEFT JOIN millpond.fetch_queue q ON q.resource = r.resource AND q.instance = r.instance AND q.id = r.id ")
         .push("LEFT JOIN millpond.watermark w ON w.instance = r.instance AND w.resource = ")
         .push_bind(feed.as_str().to_owned())
         .push(ORDER);
     query
+}
+
+/// Adds a statement for the newest `limit` matches, in order: the newest of each instance, and of those the newest. The
+/// index of listings begins with the instance; over all of them at once every match would have to be sorted.
+pub(super) fn push_newest(
+    query: &mut QueryBuilder<Postgres>,
+    search: &Search,
+    columns: &str,
+    after: Option<&After>,
+    limit: i64,
+) {
+    let table = search.resource.sql();
+    if let [_] = &search.instances[..] {
+        query.push(format_args!("SELECT r.{columns} FROM {table} r WHERE "));
+        conditions(query, search);
+        push_after(query, after);
+        query.push(ORDER).push(" LIMIT ").push_bind(limit);
+        return;
+    }
+    query.push(format_args!("SELECT r.{columns} FROM "));
+    match (&search.instances[..], &search.visible) {
+        ([], Some(named)) => push_names(query, named),
+        ([], None) => {
+            // One look into the index for each.
+            let one = format!(
+                "SELECT r.instance FROM {table} r WHERE r.resource = '{}'",
+                search.resource
+            );
+            query.push(format_args!(
+                "(WITH RECURSIVE there AS ((SELECT ({one} ORDER BY r.instance LIMIT 1) AS name) UNION ALL \
+                 SELECT ({one} AND r.instance > there.name ORDER BY r.instance LIMIT 1) FROM there \
+                 WHERE there.name IS NOT NULL) SELECT name FROM there WHERE name IS NOT NULL) i"
+            ));
+        }
+        (named, _) => push_names(query, named),
+    }
+    query.push(format_args!(
+        " CROSS JOIN LATERAL (SELECT * FROM {table} r WHERE r.instance = i.name AND "
+    ));
+    conditions(query, search);
+    push_after(query, after);
+    query.push(ORDER).push(" LIMIT ").push_bind(limit);
+    query
+        .push(") r")
+        .push(ORDER)
+        .push(" LIMIT ")
+        .push_bind(limit);
+}
+
+/// Adds instances, each once.
+fn push_names(query: &mut QueryBuilder<Postgres>, names: &[String]) {
+    query
+        .push("(SELECT DISTINCT unnest(")
+        .push_bind(names.to_vec())
+        .push("::text[]) AS name) i");
 }
 
 /// A page of what has not changed since the snapshot, a page of what has, and of both the first.
