@@ -4,13 +4,10 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use store::{
-    ResourceName, Store,
-    private::PrivateCluster,
-    records::{Incoming, PageWrite},
-};
+use store::{ResourceName, Store, private::PrivateCluster};
 
 use crate::{
+    made::{incoming, write},
     measure::{median, result},
     served::{answers, get, millpond, port},
 };
@@ -168,31 +165,5 @@ async fn fill(store: &Store, count: usize) -> Result<()> {
     sqlx::query("VACUUM (ANALYZE) millpond.record")
         .execute(store.pool())
         .await?;
-    Ok(())
-}
-
-fn incoming(id: String, body: String, at: Timestamp) -> Incoming {
-    Incoming {
-        id,
-        hash: xxhash_rust::xxh3::xxh3_128(body.as_bytes()).to_be_bytes(),
-        body: body.into(),
-        asked_at: at,
-        upstream_at: Some(at),
-        wants: Vec::new(),
-    }
-}
-
-async fn write(store: &Store, resource: &ResourceName, records: Vec<Incoming>) -> Result<()> {
-    let page = PageWrite {
-        resource,
-        instance: "uk",
-        run: None,
-        records,
-        likely_new: true,
-        children: &[],
-        fetches: Vec::new(),
-        progress: None,
-    };
-    store.write_page(page).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use store::{
     ResourceName, Store,
     keys::{NewKey, Role},
     private::PrivateCluster,
-    records::{Incoming, PageWrite},
+    records::Incoming,
 };
 
 use self::{
@@ -22,6 +22,7 @@ use self::{
     wrk::{Run, Script},
 };
 use crate::{
+    made::{incoming, write},
     measure::{median, result, tree_cpu_secs},
     served::{Process, answers, get, millpond, port},
 };
@@ -256,28 +257,11 @@ async fn fill(store: &Store, count: usize) -> Result<()> {
         let head = format!(r#"{{"ID":"{id}","CustomerID":"c{customer}","Note":""#);
         let rest = BODY_BYTES.saturating_sub(head.len() + 2);
         let body = format!("{head}{}\"}}", "x".repeat(rest));
-        Incoming {
-            id: id.to_string(),
-            hash: xxhash_rust::xxh3::xxh3_128(body.as_bytes()).to_be_bytes(),
-            body: body.into(),
-            asked_at: now,
-            upstream_at: Some(now),
-            wants: Vec::new(),
-        }
+        incoming(id.to_string(), body, now)
     });
     let records: Vec<Incoming> = records.collect();
     for page in records.chunks(500) {
-        let page = PageWrite {
-            resource: &resource,
-            instance: "uk",
-            run: None,
-            records: page.to_vec(),
-            likely_new: true,
-            children: &[],
-            fetches: Vec::new(),
-            progress: None,
-        };
-        store.write_page(page).await?;
+        write(store, &resource, page.to_vec()).await?;
     }
     // As after a first listing: uncached searches are as quick as they are in use.
     store

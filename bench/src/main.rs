@@ -5,6 +5,7 @@ mod changes_bench;
 mod company;
 mod console_bench;
 mod http_bench;
+mod made;
 mod measure;
 mod mirror_bench;
 mod query_bench;

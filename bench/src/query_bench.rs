@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 use jiff::{Timestamp, ToSpan, civil::Date};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::Deserialize;
@@ -17,10 +16,12 @@ use store::{
     ResourceName, Store,
     private::PrivateCluster,
     read::{Criterion, Search},
-    records::{Incoming, PageWrite},
 };
 
-use crate::measure::result;
+use crate::{
+    made::{incoming, write},
+    measure::result,
+};
 
 /// Real orders, CC BY 4.0; see the attribution beside the file.
 const LINES: &[u8] = include_bytes!("../../crates/simulators/data/online-retail.csv.gz");
@@ -161,7 +162,7 @@ async fn load_sales(
         });
         page.push(incoming(
             sale.id.clone(),
-            serde_json::to_vec(&body)?.into(),
+            serde_json::to_vec(&body)?,
             date.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp(),
         ));
         sales.push(sale);
@@ -180,36 +181,10 @@ async fn load_stock(store: &Store, resource: &ResourceName, count: usize) -> Res
                 r#"{{"ID":"{n:08x}","SKU":"S{n}","Location":"{}","Bin":null,"OnHand":{},"Allocated":{},"Available":{}}}"#,
                 LOCATIONS[n % 3], n % 97, n % 11, n % 97
             );
-            incoming(format!("{n:08x}|{}", LOCATIONS[n % 3]), body.into(), Timestamp::UNIX_EPOCH)
+            incoming(format!("{n:08x}|{}", LOCATIONS[n % 3]), body, Timestamp::UNIX_EPOCH)
         });
         write(store, resource, page.collect()).await?;
     }
-    Ok(())
-}
-
-fn incoming(id: String, body: Bytes, upstream_at: Timestamp) -> Incoming {
-    Incoming {
-        id,
-        hash: xxhash_rust::xxh3::xxh3_128(&body).to_be_bytes(),
-        body,
-        asked_at: Timestamp::now(),
-        upstream_at: Some(upstream_at),
-        wants: Vec::new(),
-    }
-}
-
-async fn write(store: &Store, resource: &ResourceName, records: Vec<Incoming>) -> Result<()> {
-    let page = PageWrite {
-        resource,
-        instance: "uk",
-        run: None,
-        records,
-        likely_new: true,
-        children: &[],
-        fetches: Vec::new(),
-        progress: None,
-    };
-    store.write_page(page).await?;
     Ok(())
 }
 
