@@ -1,6 +1,7 @@
 //! Times the engines on generated instances and prints `result NAME VALUE UNIT` lines.
 //!
-//! `cargo run --release -p orders --example orders_bench [SEED [joint]]`; `joint` times the waves alone.
+//! `cargo run --release -p orders --example orders_bench [SEED [joint|kinds]]`; `joint` times the waves alone, `kinds` waves
+//! of other kinds.
 
 use std::time::Instant;
 
@@ -26,6 +27,9 @@ fn main() {
         .and_then(|seed| seed.parse().ok())
         .unwrap_or(1);
     println!("seed {seed}");
+    if std::env::args().nth(2).as_deref() == Some("kinds") {
+        return kinds(seed);
+    }
     let single = wave(seed, 1, 200, 10, 400, 30);
     let (_, ms) = timed(Op::Split, &single, "1 order, 200 lines, 10 locations");
     let mut gaps: Vec<f64> = Vec::new();
@@ -77,6 +81,59 @@ fn main() {
     );
     println!("result split_10000_orders_s {:.2} s", split_ms / 1000.0);
     println!("result plan_1000_kit_orders_s {:.2} s", kit_ms / 1000.0);
+}
+
+/// Waves that are hard or easy in other ways.
+fn kinds(seed: u64) {
+    let mut shipments = wave(seed, 40, 5, 10, 60, 14);
+    shipments.costs = Costs::default();
+    let mut single = wave(seed, 40, 5, 10, 60, 14);
+    let mut seen = std::collections::HashSet::new();
+    single.lots.retain(|lot| seen.insert(lot.sku.clone()));
+    let mut dozens = wave(seed, 40, 5, 10, 60, 14);
+    dozens.lots.iter_mut().for_each(|lot| lot.qty *= 12);
+    let lines = dozens.orders.iter_mut().flat_map(|order| &mut order.lines);
+    lines.for_each(|line| line.qty *= 12);
+    let mut reserved = wave(seed, 40, 5, 10, 60, 14);
+    reserved.reserves = reserved.lots.iter().step_by(3).map(reserve).collect();
+    let kinds = [
+        (
+            "40 orders, 5 lines, scarce stock",
+            wave(seed, 40, 5, 10, 60, 5),
+        ),
+        ("100 orders, 2 lines", wave(seed, 100, 2, 10, 60, 14)),
+        (
+            "100 orders, 2 lines, many SKUs",
+            wave(seed, 100, 2, 10, 200, 14),
+        ),
+        (
+            "40 orders, 5 lines, many SKUs",
+            wave(seed, 40, 5, 10, 200, 14),
+        ),
+        ("one location a SKU", single),
+        ("no costs, fewest shipments", shipments),
+        ("by the dozen", dozens),
+        ("reserves", reserved),
+    ];
+    for (name, input) in kinds {
+        let (plan, _) = timed(Op::Split, &input, name);
+        let (mine, base) = (&plan.efficiency, &plan.baseline);
+        println!(
+            "  cost {}, one after another {}; shipments {}, {}",
+            mine[&Term::Cost],
+            base[&Term::Cost],
+            mine[&Term::Shipments],
+            base[&Term::Shipments]
+        );
+    }
+}
+
+fn reserve(lot: &Lot) -> Reserve {
+    Reserve {
+        sku: lot.sku.clone(),
+        loc: lot.loc.clone(),
+        qty: 2,
+    }
 }
 
 fn timed(op: Op, input: &Input, name: &str) -> (Plan, f64) {

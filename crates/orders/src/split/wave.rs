@@ -1,11 +1,18 @@
 //! Waves too large for one program: prices on scarce units bound the cost from below and lead to good plans, and each
 //! order is planned again on what the others leave until nothing improves.
 
+mod buyer;
+mod cuts;
+mod market;
+mod master;
 mod prices;
+mod regroup;
 mod repair;
 
 use std::collections::BTreeMap;
 
+use self::market::Market;
+use self::master::Master;
 use super::offers::Scale;
 use super::single::Plain;
 use super::{Baseline, Part};
@@ -29,7 +36,7 @@ pub(crate) fn improve(
 ) -> Part {
     let mut wave = Wave::new(world, stock, scale, group, baseline);
     let bound = wave.find_prices();
-    wave.search();
+    wave.search(bound);
     let (engine, exact) = wave.verdict(bound);
     let uses = wave
         .best
@@ -60,6 +67,10 @@ struct Wave<'a> {
     prices: BTreeMap<(usize, usize), i128>,
     /// Prices of every so many rounds: starts for attempts.
     seeds: Vec<BTreeMap<(usize, usize), i128>>,
+    /// What the program of baskets led to.
+    start: Option<Vec<Mine>>,
+    /// Whether parts of the plan are small enough to be planned together.
+    regroups: bool,
     /// Whether no service can be better, whoever ships from where.
     service_proven: bool,
 }
@@ -108,6 +119,8 @@ impl<'a> Wave<'a> {
             best_cost: 0,
             prices: BTreeMap::new(),
             seeds: Vec::new(),
+            start: None,
+            regroups: false,
             service_proven: false,
         };
         wave.service_proven = wave.nothing_better();
@@ -205,39 +218,45 @@ impl<'a> Wave<'a> {
     /// Finds prices under which orders ask for no more than there is; the best lower bound of the cost, times
     /// [`TIMES`]. The bound is exact for whatever prices: they are whole numbers, and so is all that is summed.
     fn find_prices(&mut self) -> Option<i128> {
-        let (best, seeds) = prices::find(self.world, &self.plains, &self.units(), self.best_cost);
-        self.prices = best;
-        self.seeds = seeds;
+        let units = self.units(&self.stock);
+        let mut market = Market::new(self.world, &self.plains, &units, self.best_cost);
         // Reserves and claims join orders in ways that prices do not see.
-        let joined = !self.world.reserves.is_empty() || !self.world.claims.soft.is_empty();
-        if joined || self.plains.iter().any(Option::is_none) {
-            return None;
+        let joined = !self.world.reserves.is_empty()
+            || !self.world.claims.soft.is_empty()
+            || self.plains.iter().any(Option::is_none);
+        if joined || !Master::takes(&market) {
+            let climbed = prices::climb(&mut market, self.best_cost, usize::MAX, |_, _| {});
+            self.prices = market.whole(&climbed.prices);
+            self.seeds = climbed.seeds;
+            return (!joined).then_some(climbed.bound);
         }
-        let stock = self.units();
-        let mut bound: i128 = 0;
-        for (plain, fills) in self.plains.iter().flatten() {
-            let lines = &self.world.orders[plain.order].lines;
-            let price = |line: usize, p: usize| {
-                self.prices
-                    .get(&(lines[line].sku, plain.places[p]))
-                    .copied()
-                    .unwrap_or(0)
-            };
-            let priced = plain.priced(TIMES, price);
-            bound += priced
-                .best_grid(self.world, Some(fills))
-                .map_or(0, |(cost, _)| cost);
-        }
-        let paid = self
-            .prices
-            .iter()
-            .map(|(key, price)| price * i128::from(stock.get(key).copied().unwrap_or(0)));
-        Some(bound - paid.sum::<i128>())
+        let mut master = Master::new(market, self.best_cost, master::CLIMB_ROUNDS);
+        master.know(&self.plains, &self.best);
+        master.raise(master::CUT_ROUNDS_MAX);
+        let bound = master.bound;
+        self.prices = master.market.whole(&master.prices);
+        self.seeds = std::mem::take(&mut master.seeds);
+        self.start = self.dive(master);
+        self.regroups = true;
+        Some(bound)
     }
 
-    fn units(&self) -> BTreeMap<(usize, usize), i64> {
+    /// The plan that the program of baskets leads to.
+    fn dive(&self, mut master: Master) -> Option<Vec<Mine>> {
+        let baskets = master.dive()?;
+        let mut stock = self.stock.clone();
+        let mut plan = vec![Mine::new(); self.group.len()];
+        for (at, basket) in baskets {
+            let (plain, _) = self.plains[at].as_ref()?;
+            let grid = basket.grid(plain.lines.len(), plain.places.len());
+            plan[at] = take_all(self.world, &mut stock, plain.uses(self.world, &grid))?;
+        }
+        Some(plan)
+    }
+
+    fn units(&self, stock: &Stock) -> BTreeMap<(usize, usize), i64> {
         let mut units = BTreeMap::new();
-        for (node, &free) in self.world.nodes.iter().zip(&self.stock.free) {
+        for (node, &free) in self.world.nodes.iter().zip(&stock.free) {
             if !node.inbound && node.usable && free > 0 {
                 *units.entry((node.sku, node.loc)).or_default() += free;
             }
@@ -246,7 +265,7 @@ impl<'a> Wave<'a> {
     }
 
     /// Attempts from different prices, then small groups of the best plan torn out and planned again.
-    fn search(&mut self) {
+    fn search(&mut self, bound: Option<i128>) {
         let count = self.plains.iter().flatten().count();
         if count == 0 {
             return;
@@ -254,6 +273,9 @@ impl<'a> Wave<'a> {
         let mut solves = 0;
         let best = self.best.clone();
         self.polish(best, &mut solves);
+        if let Some(plan) = self.start.take() {
+            self.polish(plan, &mut solves);
+        }
         let mut seeds = std::mem::take(&mut self.seeds);
         seeds.push(self.prices.clone());
         let order: Vec<usize> = (0..self.group.len()).collect();
@@ -266,7 +288,15 @@ impl<'a> Wave<'a> {
                 self.polish(plan, &mut solves);
             }
         }
-        repair::improve(self, SOLVES_MAX.saturating_sub(solves));
+        let most = if self.regroups {
+            SOLVES_MAX / 2
+        } else {
+            SOLVES_MAX
+        };
+        repair::improve(self, most.saturating_sub(solves));
+        if let Some(bound) = bound.filter(|_| self.regroups) {
+            regroup::improve(self, bound);
+        }
     }
 
     /// Plans orders in the given order at priced cost; `None` when one does not get its fills.
@@ -343,9 +373,29 @@ impl<'a> Wave<'a> {
         }
     }
 
+    /// How far the first term that is not nothing may be from its best, in hundredths of a per cent.
+    fn distance(&self, bound: i128) -> Option<i128> {
+        let (mut bound, mut cost) = (bound, self.best_cost);
+        for &(_, weight) in self.scale.0.iter().rev() {
+            let (least, found) = (bound.div_euclid(weight), cost.div_euclid(weight));
+            if least > 0 {
+                return Some((found - least) * 10_000 / least + 1);
+            }
+            if least < 0 || found > 0 {
+                return None;
+            }
+            (bound, cost) = (bound.rem_euclid(weight), cost.rem_euclid(weight));
+        }
+        None
+    }
+
     /// What is known about the plan, in words.
     fn verdict(&self, bound: Option<i128>) -> (String, bool) {
-        let name = "prices and local search";
+        let name = if self.regroups {
+            "prices, cuts and local search"
+        } else {
+            "prices and local search"
+        };
         let Some(bound) = bound else {
             return (format!("{name}, distance from the best unknown"), false);
         };
@@ -354,22 +404,18 @@ impl<'a> Wave<'a> {
         if bound >= self.best_cost && self.service_proven {
             return (format!("{name}, proven best"), true);
         }
-        let first = self.scale.0.last().map_or(1, |&(_, weight)| weight);
-        let (least, found) = (bound.div_euclid(first), self.best_cost / first);
-        let hundredths = if least > 0 {
-            (found - least) * 10_000 / least + 1
-        } else {
-            0
-        };
-        let gap = format!("{}.{:02} %", hundredths / 100, hundredths % 100);
         let given = if self.service_proven {
             ""
         } else {
             " for the service given"
         };
-        let text = match hundredths {
-            0 => format!("{name}, distance from the best unknown"),
-            _ => format!("{name}, within {gap} of the best first term{given}"),
+        let text = match self.distance(bound) {
+            None => format!("{name}, distance from the best unknown"),
+            Some(hundredths) => format!(
+                "{name}, within {}.{:02} % of the best first term{given}",
+                hundredths / 100,
+                hundredths % 100
+            ),
         };
         (text, false)
     }

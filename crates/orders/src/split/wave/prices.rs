@@ -1,10 +1,7 @@
 //! Looks for prices by subgradient steps, in floating point: what is found is proven elsewhere in whole numbers.
 
-use std::collections::BTreeMap;
-
-use super::TIMES;
-use crate::split::single::Plain;
-use crate::world::World;
+use super::buyer::Basket;
+use super::market::{Market, Prices};
 
 /// Rounds of price finding.
 const ROUNDS_MAX: usize = 2_500;
@@ -13,46 +10,46 @@ const PRICED_MAX: usize = 100_000;
 /// Rounds without a better bound after which steps are halved.
 const PATIENCE: u32 = 30;
 
-pub(super) type Prices = BTreeMap<(usize, usize), i128>;
-
-/// One order with its costs as floats.
-struct Buyer {
-    open: Vec<f64>,
-    lines: Vec<Want>,
-    sets_max: u32,
+/// Where the climb ended.
+pub(super) struct Climbed {
+    /// The best lower bound of the cost, times `TIMES`, exact.
+    pub bound: i128,
+    pub prices: Vec<f64>,
+    /// Prices met on the way: starts for attempts.
+    pub seeds: Vec<Prices>,
 }
 
-struct Want {
-    fill: f64,
-    /// (place, units, cost of a unit, index of the price).
-    offers: Vec<(usize, f64, f64, usize)>,
-}
-
-/// The best prices, and prices met on the way.
-pub(super) fn find(
-    world: &World<'_>,
-    plains: &[Option<(Plain, Vec<i64>)>],
-    stock: &BTreeMap<(usize, usize), i64>,
+/// Raises prices of what is wanted too much and lowers others, as long as the bound gets better. `cost` is that of a
+/// known plan; `seen` gets what is bought on the way.
+pub(super) fn climb(
+    market: &mut Market,
     cost: i128,
-) -> (Prices, Vec<Prices>) {
-    let keys: Vec<(usize, usize)> = stock.keys().copied().collect();
-    let there: Vec<f64> = stock.values().map(|&units| units as f64).collect();
-    let mut buyers: Vec<Buyer> = plains
-        .iter()
-        .flatten()
-        .map(|(plain, fills)| buyer(world, plain, fills, &keys))
-        .collect();
-    let rounds = ROUNDS_MAX.min(PRICED_MAX / buyers.len().max(1)).max(1);
-    let mut prices = vec![0.0f64; keys.len()];
-    let mut best = (f64::NEG_INFINITY, prices.clone());
-    let mut direction = vec![0.0f64; keys.len()];
+    rounds_max: usize,
+    mut seen: impl FnMut(usize, Basket),
+) -> Climbed {
+    let rounds = ROUNDS_MAX
+        .min(rounds_max)
+        .min(PRICED_MAX / market.buyers.len().max(1))
+        .max(1);
+    let there: Vec<f64> = market.there.iter().map(|&units| units as f64).collect();
+    let cost = market.part(cost * super::TIMES);
+    let mut prices = vec![0.0f64; there.len()];
+    let mut best = (i128::MIN, prices.clone());
+    let mut direction = vec![0.0f64; there.len()];
     let mut seeds = Vec::new();
     let (mut pace, mut since) = (1.0f64, 0u32);
     for round in 0..rounds {
         let mut over: Vec<f64> = there.iter().map(|units| -units).collect();
-        let mut bound: f64 = -prices.iter().zip(&there).map(|(p, t)| p * t).sum::<f64>();
-        for buyer in &mut buyers {
-            bound += buyer.buy(&prices, &mut over);
+        let mut bound = -market.quote(&prices);
+        for (index, buyer) in market.buyers.iter_mut().enumerate() {
+            let Some(basket) = buyer.buy() else {
+                continue;
+            };
+            bound += basket.priced;
+            for &(key, units) in &basket.scarce {
+                over[key] += units as f64;
+            }
+            seen(index, basket);
         }
         if bound > best.0 {
             best = (bound, prices.clone());
@@ -71,7 +68,7 @@ pub(super) fn find(
             }
         }
         if round % (rounds / 64).max(1) == 0 {
-            seeds.push(whole(&keys, &prices));
+            seeds.push(market.whole(&prices));
         }
         for (over, price) in over.iter_mut().zip(&prices) {
             if *price <= 0.0 && *over < 0.0 {
@@ -90,7 +87,7 @@ pub(super) fn find(
             *d = over + turn * *d;
         }
         let norm: f64 = direction.iter().map(|d| d * d).sum();
-        let room = cost as f64 - bound;
+        let room = cost - market.part(bound);
         if norm == 0.0 || room <= 0.0 {
             break;
         }
@@ -98,103 +95,9 @@ pub(super) fn find(
             *price = (*price + pace * room * d / norm).max(0.0);
         }
     }
-    (whole(&keys, &best.1), seeds)
-}
-
-fn whole(keys: &[(usize, usize)], prices: &[f64]) -> Prices {
-    let priced = keys.iter().zip(prices).filter(|(_, price)| **price > 0.0);
-    priced
-        .map(|(key, price)| (*key, (price * TIMES as f64).round() as i128))
-        .collect()
-}
-
-fn buyer(world: &World<'_>, plain: &Plain, fills: &[i64], keys: &[(usize, usize)]) -> Buyer {
-    let lines = plain
-        .lines
-        .iter()
-        .zip(fills)
-        .enumerate()
-        .map(|(i, (line, &fill))| {
-            let sku = world.orders[plain.order].lines[i].sku;
-            let offers = line.offers.iter().filter_map(|&(p, units, cost)| {
-                let key = keys.binary_search(&(sku, plain.places[p])).ok()?;
-                Some((p, units as f64, cost as f64, key))
-            });
-            Want {
-                fill: fill as f64,
-                offers: offers.collect(),
-            }
-        });
-    Buyer {
-        open: plain.open.iter().map(|&cost| cost as f64).collect(),
-        lines: lines.filter(|want| want.fill > 0.0).collect(),
-        sets_max: u32::try_from(plain.sets_max).unwrap_or(u32::MAX),
-    }
-}
-
-impl Buyer {
-    /// Buys at `prices` what costs least, adds it to `over`, and says what it costs.
-    fn buy(&mut self, prices: &[f64], over: &mut [f64]) -> f64 {
-        if self.lines.is_empty() {
-            return 0.0;
-        }
-        for want in &mut self.lines {
-            want.offers.sort_unstable_by(|a, b| {
-                (a.2 + prices[a.3])
-                    .total_cmp(&(b.2 + prices[b.3]))
-                    .then(a.0.cmp(&b.0))
-            });
-        }
-        let least: f64 = self
-            .lines
-            .iter()
-            .filter_map(|want| want.cost(prices, u32::MAX))
-            .sum();
-        let mut openings = vec![0.0f64; 1 << self.open.len()];
-        let mut best = (f64::INFINITY, 0u32);
-        'sets: for set in 1..1u32 << self.open.len() {
-            let opening =
-                openings[(set & (set - 1)) as usize] + self.open[set.trailing_zeros() as usize];
-            openings[set as usize] = opening;
-            if set.count_ones() > self.sets_max || opening + least >= best.0 {
-                continue;
-            }
-            let mut cost = opening;
-            for want in &self.lines {
-                match want.cost(prices, set) {
-                    Some(more) if cost + more < best.0 => cost += more,
-                    _ => continue 'sets,
-                }
-            }
-            best = (cost, set);
-        }
-        for want in &self.lines {
-            let mut left = want.fill;
-            for &(p, units, _, key) in &want.offers {
-                if left > 0.0 && best.1 >> p & 1 == 1 {
-                    let part = left.min(units);
-                    over[key] += part;
-                    left -= part;
-                }
-            }
-        }
-        best.0
-    }
-}
-
-impl Want {
-    fn cost(&self, prices: &[f64], set: u32) -> Option<f64> {
-        let (mut left, mut cost) = (self.fill, 0.0);
-        for &(p, units, unit, key) in &self.offers {
-            if set >> p & 1 == 1 {
-                let part = left.min(units);
-                cost += part * (unit + prices[key]);
-                left -= part;
-                if left <= 0.0 {
-                    return Some(cost);
-                }
-            }
-        }
-        None
+    Climbed {
+        bound: best.0,
+        prices: best.1,
+        seeds,
     }
 }

@@ -11,10 +11,10 @@ const GROUP_MAX: u64 = 6;
 const HEAT: i128 = 150;
 
 /// The same numbers in every run.
-struct Dice(u64);
+pub(super) struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -143,7 +143,7 @@ fn old_cost(wave: &Wave<'_>, torn: &[usize], old: &[Mine]) -> i128 {
 }
 
 /// Orders that share a SKU, by index into the group.
-fn neighbours(wave: &Wave<'_>) -> Vec<Vec<usize>> {
+pub(super) fn neighbours(wave: &Wave<'_>) -> Vec<Vec<usize>> {
     let skus = |at: usize| &wave.world.orders[wave.group[at]].closure;
     let mut by_sku: std::collections::BTreeMap<usize, Vec<usize>> = Default::default();
     for at in (0..wave.group.len()).filter(|&at| wave.plains[at].is_some()) {
