@@ -8,9 +8,11 @@ mod embedder;
 mod endpoint;
 mod fields;
 mod lexical;
+mod near;
 mod question;
 mod rank;
 mod sketch;
+mod terms;
 mod words;
 
 pub use embedder::{EmbedError, Embedded, Embedder};
@@ -20,4 +22,5 @@ pub use lexical::{LEXICAL_DIMENSIONS, Lexical};
 pub use question::{Question, text_hash};
 pub use rank::{BadWeights, Candidate, Ranked, Weights, ranked};
 pub use sketch::{SKETCH_BITS, sketch_of};
+pub use terms::{Counts, Form, Matcher, TERMS_MAX, Term, terms_of};
 pub use words::{WORDS_MAX, words_of};

@@ -1,8 +1,9 @@
 //! How what words found and what vectors found becomes one list.
 //!
 //! Each candidate's score is a weighted sum: of the share of the question's words that it has (each word by how rare it
-//! is), and of the cosine between its vector and the question's. Both are 0 to 1. `make bench-recall` compares it with
-//! reciprocal rank fusion.
+//! is, and less for one that is only near), and of the cosine between its vector and the question's. Both are 0 to 1, and
+//! both are known of every candidate, whichever of them found it. `make bench-recall` compares it with reciprocal rank
+//! fusion.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +49,9 @@ impl Weights {
 pub struct Candidate<I> {
     /// What it is.
     pub id: I,
-    /// The share of the question's words that it has; `None`: words did not find it.
+    /// The share of the question's words that it has; `None`: it has none.
     pub words: Option<f64>,
-    /// The cosine of its vector and the question's; `None`: vectors did not find it.
+    /// The cosine of its vector and the question's; `None`: they cannot be compared.
     pub cosine: Option<f64>,
 }
 

@@ -31,6 +31,8 @@ pub fn words_of(text: &str) -> Vec<String> {
 pub(crate) struct Token {
     /// Folded, and stemmed unless it is a code.
     pub word: String,
+    /// Folded, as it was written.
+    pub written: String,
     /// Whether there is a digit in it.
     pub is_code: bool,
     /// Whether it joins pieces that also come by themselves: `tlight` of `T-LIGHT`.
@@ -58,14 +60,21 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
 }
 
 fn token(word: &str, is_joined: bool) -> Option<Token> {
-    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
-    let is_code = word.chars().any(|c| c.is_numeric());
-    let word = if is_code { word } else { stem(&word) };
+    let written: String = word.chars().take(WORD_CHARS_MAX).collect();
+    let (word, is_code) = stemmed(&written);
     (!word.is_empty()).then_some(Token {
         word,
+        written,
         is_code,
         is_joined,
     })
+}
+
+/// A folded word as it is compared, and whether it is a code.
+pub(crate) fn stemmed(word: &str) -> (String, bool) {
+    let is_code = word.chars().any(char::is_numeric);
+    let word = if is_code { word.to_owned() } else { stem(word) };
+    (word, is_code)
 }
 
 /// Lower case, without accents and apostrophes.

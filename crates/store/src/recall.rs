@@ -1,20 +1,20 @@
-//! Finding notes and records by words and vectors. How both are weighed is the caller's.
+//! Finding notes and records by words and vectors. What they score is the caller's to say.
 //!
 //! Words are weighed by how rare they are among what may be found (BM25 with every word counted once per text;
 //! Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009). Vectors are compared exactly, with those
-//! whose sketches are nearest: as long as no more than [`CANDIDATES_MAX`] texts may be found, with all of them.
+//! whose sketches are nearest: as long as no more than [`CANDIDATES_MAX`] texts may be found, with all of them. What one
+//! of the two found comes with what the other says of it.
 
 mod index;
 mod pending;
-
-use std::time::Duration;
+mod search;
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, Row};
 
+use self::search::Docs;
 use crate::{
     Store,
-    error::{For, Result},
+    error::Result,
     memory::{Shelf, Vectored},
 };
 
@@ -25,16 +25,36 @@ pub use self::{
 
 /// The most texts that words, and that vectors, find for one question.
 pub const CANDIDATES_MAX: i64 = 256;
-/// How long the database may look.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// A text of more different words than these comes with those alone that the question asks for.
+pub const WORDS_TOLD_MAX: i32 = 512;
 
 /// What is looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Sought {
     /// The question's words; none: words find nothing.
-    pub words: Vec<String>,
+    pub terms: Vec<SoughtTerm>,
     /// The question's vector; `None`: vectors find nothing.
     pub vectored: Option<Vectored>,
+}
+
+/// A word of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SoughtTerm {
+    /// The word itself.
+    pub word: String,
+    /// What stands for it as well.
+    pub others: Vec<OtherForm>,
+}
+
+/// What stands for a word of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtherForm {
+    /// As it stands in texts.
+    pub word: String,
+    /// How much of the word it is worth, 0 to 1.
+    pub worth: f64,
+    /// Whether it is looked for only where no text has the word itself.
+    pub is_guess: bool,
 }
 
 /// Which notes count.
@@ -68,40 +88,34 @@ pub struct RecordFilter {
 pub struct Found<K> {
     /// Which text.
     pub key: K,
-    /// The share of the question's words that it has, by how rare they are; less in a long text.
-    pub words: Option<f64>,
-    /// The cosine between its vector and the question's.
+    /// Its different words; of a text with more than [`WORDS_TOLD_MAX`], those that the question asks for.
+    pub words: Vec<String>,
+    /// Less than 1 the longer the text is, beside the mean of those that may be found: a word in a short text says more.
+    pub brevity: f64,
+    /// The cosine between its vector and the question's; `None`: it has no vector that can be compared.
     pub cosine: Option<f64>,
+}
+
+/// All that words or vectors found, and how rare the question's words are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AllFound<K> {
+    /// Of each of the question's words.
+    pub terms: Vec<FoundTerm>,
+    /// At most twice [`CANDIDATES_MAX`], in no order.
+    pub texts: Vec<Found<K>>,
+}
+
+/// How rare a word of the question is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FoundTerm {
+    /// The logarithm of how many texts there are for one that has it. More than 0.
+    pub rarity: f64,
+    /// Whether a text has the word itself.
+    pub is_known: bool,
 }
 
 /// A record's resource, instance and id.
 pub type RecordKey = (String, String, String);
-
-/// `{docs}`: the texts that count, with `key`, `words`, `embedder`, `vector` and `sketch`. `$1` the words, `$2` the
-/// embedder, `$3` the vector, `$4` its sketch, `$5` the most of each.
-const SEARCH: &str = "\
-    WITH docs AS NOT MATERIALIZED ({docs}), \
-    stat AS (SELECT count(*)::float8 AS n, greatest(avg(length(words)), 1)::float8 AS mean FROM docs), \
-    asked AS (SELECT t.q, ln(1 + (stat.n - f.n + 0.5) / (f.n + 0.5)) AS idf FROM stat, unnest($1::text[]) AS w (word), \
-      LATERAL (SELECT ('''' || replace(replace(w.word, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS q) AS t, \
-      LATERAL (SELECT count(*)::float8 AS n FROM docs WHERE docs.words @@ t.q) AS f), \
-    best AS (SELECT nullif(sum(idf), 0) AS idf FROM asked), \
-    by_words AS (SELECT d.key, sum(a.idf) * 1.3 / (1.3 + 0.9 * length(d.words) / stat.mean) AS score \
-      FROM asked a JOIN docs d ON d.words @@ a.q CROSS JOIN stat GROUP BY d.key, length(d.words), stat.mean \
-      ORDER BY score DESC, d.key LIMIT $5), \
-    near AS (SELECT key, vector FROM docs WHERE embedder = $2 \
-      ORDER BY bit_count(sketch # $4::text::varbit), key LIMIT CASE WHEN $4 IS NULL THEN 0 ELSE $5 END), \
-    by_vector AS (SELECT key, (SELECT sum(a::float8 * b) FROM unnest(vector, $3::real[]) AS t (a, b)) AS cosine FROM near) \
-    SELECT coalesce(w.key, v.key), w.score / best.idf, v.cosine \
-      FROM by_words w FULL JOIN by_vector v ON v.key = w.key CROSS JOIN best";
-
-const NOTES: &str = "SELECT ARRAY[m.id] AS key, m.words, m.embedder, m.vector, m.sketch FROM millpond.memory m \
-    WHERE m.owner = $6 AND m.\"user\" IN ($7, '') AND ($8::text IS NULL OR m.project = $8) \
-      AND ($9::text IS NULL OR m.tier = $9) AND m.tags @> $10::text[] AND ($11::jsonb IS NULL OR m.metadata @> $11) \
-      AND ($12::text IS NULL OR m.session = $12)";
-
-const RECORDS: &str = "SELECT ARRAY[r.resource, r.instance, r.id] AS key, r.words, r.embedder, r.vector, r.sketch \
-    FROM millpond.recall r WHERE r.resource = ANY ($6) AND ($7::text[] IS NULL OR r.instance = ANY ($7))";
 
 impl Store {
     /// The notes that words or vectors find.
@@ -113,24 +127,9 @@ impl Store {
         &self,
         sought: &Sought,
         filter: &NoteFilter,
-    ) -> Result<Vec<Found<String>>> {
-        let found = self
-            .recall(sought, NOTES, |query| {
-                query
-                    .bind(filter.shelf.owner().to_owned())
-                    .bind(filter.user.clone())
-                    .bind(filter.shelf.project.clone())
-                    .bind(filter.tier.clone())
-                    .bind(filter.tags.clone())
-                    .bind(filter.metadata.clone())
-                    .bind(filter.session.clone())
-            })
-            .await?;
-        let notes = found.into_iter().filter_map(|mut found| {
-            let key = found.key.pop()?;
-            Some(found.of(key))
-        });
-        Ok(notes.collect())
+    ) -> Result<AllFound<String>> {
+        let found = self.search_texts(sought, Docs::Notes(filter)).await?;
+        Ok(found.keyed(|key| key.into_iter().next()))
     }
 
     /// The records that words or vectors find by their texts. What is gone upstream may be among them for a moment.
@@ -142,63 +141,28 @@ impl Store {
         &self,
         sought: &Sought,
         filter: &RecordFilter,
-    ) -> Result<Vec<Found<RecordKey>>> {
-        let found = self
-            .recall(sought, RECORDS, |query| {
-                query
-                    .bind(filter.resources.clone())
-                    .bind(filter.instances.clone())
-            })
-            .await?;
-        let records = found.into_iter().filter_map(|found| {
-            let mut key = found.key.clone().into_iter();
-            let key = (key.next()?, key.next()?, key.next()?);
-            Some(found.of(key))
-        });
-        Ok(records.collect())
-    }
-
-    async fn recall<'q>(
-        &self,
-        sought: &'q Sought,
-        docs: &str,
-        filter: impl FnOnce(Bound<'q>) -> Bound<'q>,
-    ) -> Result<Vec<Found<Vec<String>>>> {
-        const WHAT: &str = "recall";
-        let vectored = sought.vectored.as_ref();
-        let query = sqlx::query(AssertSqlSafe(SEARCH.replace("{docs}", docs)))
-            .bind(&sought.words)
-            .bind(vectored.map(|made| &made.embedder))
-            .bind(vectored.map(|made| &made.vector))
-            .bind(vectored.map(|made| &made.sketch))
-            .bind(CANDIDATES_MAX);
-        let query = filter(query);
-        let mut connection = self.pool().acquire().await.to(WHAT)?;
-        let mut tx = connection.begin().await.to(WHAT)?;
-        sqlx::query("SELECT set_config('statement_timeout', $1, true)")
-            .bind(TIMEOUT.as_millis().to_string())
-            .execute(&mut *tx)
-            .await
-            .to(WHAT)?;
-        let rows = query.fetch_all(&mut *tx).await.to(WHAT)?;
-        tx.commit().await.to(WHAT)?;
-        let found = rows.iter().map(|row| Found {
-            key: row.get(0),
-            words: row.get(1),
-            cosine: row.get(2),
-        });
-        Ok(found.collect())
+    ) -> Result<AllFound<RecordKey>> {
+        let found = self.search_texts(sought, Docs::Records(filter)).await?;
+        Ok(found.keyed(|key| {
+            let mut key = key.into_iter();
+            Some((key.next()?, key.next()?, key.next()?))
+        }))
     }
 }
 
-type Bound<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
-impl<K> Found<K> {
-    fn of<L>(self, key: L) -> Found<L> {
-        Found {
-            key,
-            words: self.words,
-            cosine: self.cosine,
+impl<K> AllFound<K> {
+    fn keyed<L>(self, keyed: impl Fn(K) -> Option<L>) -> AllFound<L> {
+        let texts = self.texts.into_iter().filter_map(|found| {
+            Some(Found {
+                key: keyed(found.key)?,
+                words: found.words,
+                brevity: found.brevity,
+                cosine: found.cosine,
+            })
+        });
+        AllFound {
+            terms: self.terms,
+            texts: texts.collect(),
         }
     }
 }

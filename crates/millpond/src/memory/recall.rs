@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use cache::{Life, LoadError, Loaded, Source};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use memory::{Candidate, EmbedError, Question, Ranked, Weights, ranked, words_of};
+use memory::{
+    Candidate, Counts, EmbedError, Matcher, Question, Ranked, Term, Weights, ranked, terms_of,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
     ResourceName,
     memory::{Memory as Row, Shelf},
-    recall::{NoteFilter, RecordFilter, RecordKey, Sought},
+    recall::{AllFound, NoteFilter, OtherForm, RecordFilter, RecordKey, Sought, SoughtTerm},
 };
 
 use super::{HotRecall, Memory, MemoryError};
@@ -52,7 +54,7 @@ pub struct Hit {
     pub kind: String,
     /// 0 to 1.
     pub score: f64,
-    /// The share of the question's words that it has, by how rare they are.
+    /// The share of the question's words that it has, by how rare they are; a word that is near counts in part.
     pub words: Option<f64>,
     /// The cosine between its vector and the question's.
     pub cosine: Option<f64>,
@@ -227,12 +229,15 @@ impl Memory {
         let store = self.inner.mirror.store();
         let snapshot = store.newest_snapshot().await?;
         let (vectored, without_vectors) = self.vector_of_question(ask).await?;
-        let words = if ask.weights.words > 0.0 {
-            words_of(&ask.text)
+        let terms = if ask.weights.words > 0.0 {
+            terms_of(&ask.text)
         } else {
             Vec::new()
         };
-        let sought = Sought { words, vectored };
+        let sought = Sought {
+            terms: terms.iter().map(sought).collect(),
+            vectored,
+        };
         let mut candidates: Vec<Candidate<Place>> = Vec::new();
         if ask.notes {
             let filter = NoteFilter {
@@ -244,11 +249,7 @@ impl Memory {
                 session: ask.session.clone(),
             };
             let found = store.recall_notes(&sought, &filter).await?;
-            candidates.extend(found.into_iter().map(|found| Candidate {
-                id: Place::Memory(found.key),
-                words: found.words,
-                cosine: found.cosine,
-            }));
+            candidates.extend(scored(&terms, found, Place::Memory));
         }
         // What only notes have, records do not meet.
         let of_notes = ask.tier.is_some()
@@ -261,11 +262,7 @@ impl Memory {
                 instances: ask.instances.clone(),
             };
             let found = store.recall_records(&sought, &filter).await?;
-            candidates.extend(found.into_iter().map(|found| Candidate {
-                id: Place::Record(found.key),
-                words: found.words,
-                cosine: found.cosine,
-            }));
+            candidates.extend(scored(&terms, found, Place::Record));
         }
         let most = usize::try_from(ask.limit).unwrap_or(0);
         let best = ranked(candidates, ask.weights, most);
@@ -359,6 +356,39 @@ impl Memory {
                 .map_or(name, |info| info.feed),
         )
     }
+}
+
+fn sought(term: &Term) -> SoughtTerm {
+    let others = term.others.iter().map(|form| OtherForm {
+        word: form.word.clone(),
+        worth: form.worth,
+        is_guess: form.is_guess,
+    });
+    SoughtTerm {
+        word: term.word.clone(),
+        others: others.collect(),
+    }
+}
+
+/// What was found, with the share of the question that each text has.
+fn scored<K>(
+    terms: &[Term],
+    found: AllFound<K>,
+    place: impl Fn(K) -> Place,
+) -> Vec<Candidate<Place>> {
+    let counts = found.terms.iter().map(|term| Counts {
+        rarity: term.rarity,
+        is_known: term.is_known,
+    });
+    let mut matcher = Matcher::new(terms, &counts.collect::<Vec<_>>());
+    let texts = found.texts.into_iter().map(|found| Candidate {
+        words: matcher
+            .share(&found.words)
+            .map(|share| share * found.brevity),
+        cosine: found.cosine,
+        id: place(found.key),
+    });
+    texts.collect()
 }
 
 /// To six digits: more of a score says nothing.

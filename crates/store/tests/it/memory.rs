@@ -8,7 +8,7 @@ use serde_json::json;
 use store::{
     Store, StoreError,
     memory::{MemoryChange, NewMemory, Shelf, Vectored},
-    recall::{Found, NoteFilter, Sought},
+    recall::{AllFound, Found, NoteFilter, OtherForm, Sought, SoughtTerm},
     tenants::TenantChange,
     testing::TestDatabase,
 };
@@ -67,14 +67,28 @@ async fn add(store: &Store, new: &NewMemory) -> String {
     store.add_memory(new, None).await.unwrap().unwrap().id
 }
 
+fn terms(text: &str) -> Vec<SoughtTerm> {
+    let term = |word| SoughtTerm {
+        word,
+        others: Vec::new(),
+    };
+    words(text).into_iter().map(term).collect()
+}
+
+/// What the words of `text` find, with the sum of the rarities of those that each note has, the most first.
 async fn found(store: &Store, text: &str, filter: &NoteFilter) -> Vec<Found<String>> {
     let sought = Sought {
-        words: words(text),
+        terms: terms(text),
         vectored: None,
     };
-    let mut found = store.recall_notes(&sought, filter).await.unwrap();
-    found.sort_by(|a, b| b.words.unwrap().total_cmp(&a.words.unwrap()));
-    found
+    let AllFound { terms, mut texts } = store.recall_notes(&sought, filter).await.unwrap();
+    let score = |found: &Found<String>| -> f64 {
+        let words = sought.terms.iter().zip(&terms);
+        let had = words.filter(|(term, _)| found.words.contains(&term.word));
+        had.map(|(_, term)| term.rarity).sum()
+    };
+    texts.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    texts
 }
 
 async fn furnished() -> (TestDatabase, Store) {
@@ -181,7 +195,7 @@ async fn rare_words_count_more_and_vectors_are_compared_exactly() {
     assert_eq!(best[0].key, rare);
     assert!(
         best.iter()
-            .all(|found| (0.0..=1.0).contains(&found.words.unwrap()))
+            .all(|found| (0.0..=1.0).contains(&found.brevity) && found.cosine.is_none())
     );
     assert!(
         found(&store, "nothing 'quoted' back\\slash", &filter(&own, ""))
@@ -200,17 +214,90 @@ async fn rare_words_count_more_and_vectors_are_compared_exactly() {
     });
     let other = add(&store, &other).await;
     let sought = Sought {
-        words: Vec::new(),
+        terms: Vec::new(),
         vectored: Some(vectored([0.8, 0.6, 0.0, 0.0])),
     };
-    let mut best = store
-        .recall_notes(&sought, &filter(&own, ""))
-        .await
-        .unwrap();
+    let all = store.recall_notes(&sought, &filter(&own, "")).await;
+    let mut best = all.unwrap().texts;
     best.sort_by(|a, b| b.cosine.unwrap().total_cmp(&a.cosine.unwrap()));
     assert_eq!(best[0].key, near);
     assert!((best[0].cosine.unwrap() - 0.96).abs() < 1e-6, "{best:?}");
     assert!(best.iter().all(|found| found.key != other));
+}
+
+#[tokio::test]
+async fn what_one_of_words_and_vectors_finds_comes_with_what_the_other_says_of_it() {
+    let (_database, store) = furnished().await;
+    let own = shelf(None, None);
+    // More than vectors find, all nearer than the one that words find.
+    for n in 0..store::recall::CANDIDATES_MAX + 10 {
+        let mut new = note(&own, "", &format!("note {n}"));
+        new.vectored = Some(vectored([1.0, 0.0, 0.0, 0.0]));
+        add(&store, &new).await;
+    }
+    let mut far = note(&own, "", "kettle");
+    far.vectored = Some(vectored([-0.6, 0.8, 0.0, 0.0]));
+    let far = add(&store, &far).await;
+    let sought = Sought {
+        terms: terms("kettle"),
+        vectored: Some(vectored([1.0, 0.0, 0.0, 0.0])),
+    };
+    let found = store.recall_notes(&sought, &filter(&own, "")).await;
+    let texts = found.unwrap().texts;
+    assert_eq!(texts.len() as i64, store::recall::CANDIDATES_MAX + 1);
+    let by_words = texts.iter().find(|found| found.key == far).unwrap();
+    assert!((by_words.cosine.unwrap() + 0.6).abs() < 1e-6);
+    let others = texts.iter().filter(|found| found.key != far);
+    for other in others {
+        assert_eq!(other.words.len(), 2, "{other:?}");
+        assert_eq!(other.words[1], "note");
+    }
+}
+
+#[tokio::test]
+async fn a_guess_is_looked_for_only_where_nobody_wrote_the_word_itself() {
+    let (_database, store) = furnished().await;
+    let own = shelf(None, None);
+    let card = add(&store, &note(&own, "", "a card")).await;
+    let guessed = SoughtTerm {
+        word: "crad".to_owned(),
+        others: vec![OtherForm {
+            word: "card".to_owned(),
+            worth: 0.7,
+            is_guess: true,
+        }],
+    };
+    let sought = Sought {
+        terms: vec![guessed],
+        vectored: None,
+    };
+    let found = store
+        .recall_notes(&sought, &filter(&own, ""))
+        .await
+        .unwrap();
+    assert_eq!(found.texts[0].key, card);
+    assert!(!found.terms[0].is_known);
+    let crad = add(&store, &note(&own, "", "a crad")).await;
+    let found = store
+        .recall_notes(&sought, &filter(&own, ""))
+        .await
+        .unwrap();
+    let keys: Vec<&String> = found.texts.iter().map(|found| &found.key).collect();
+    assert_eq!(keys, [&crad]);
+    assert!(found.terms[0].is_known);
+}
+
+#[tokio::test]
+async fn a_long_text_comes_with_the_words_alone_that_are_asked_for() {
+    let (_database, store) = furnished().await;
+    let own = shelf(None, None);
+    let long: String = (0..=store::recall::WORDS_TOLD_MAX)
+        .map(|n| format!("w{n} "))
+        .collect();
+    add(&store, &note(&own, "", &format!("{long} it's"))).await;
+    let best = found(&store, "w7 it's nowhere", &filter(&own, "")).await;
+    let words: BTreeSet<&str> = best[0].words.iter().map(String::as_str).collect();
+    assert_eq!(words, BTreeSet::from(["it's", "w7"]));
 }
 
 #[tokio::test]
