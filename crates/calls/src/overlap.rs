@@ -40,6 +40,8 @@ pub(crate) struct GroupPeak {
 #[derive(Debug)]
 pub(crate) struct Overlap {
     pending: BTreeMap<i64, Edges>,
+    /// The minute of the last start or end, kept at hand: the next is mostly of the same.
+    open: Option<(i64, Edges)>,
     waiting: usize,
     edges_max: usize,
     /// Minutes before this are swept.
@@ -69,6 +71,7 @@ impl Overlap {
     fn new(edges_max: usize) -> Self {
         Self {
             pending: BTreeMap::new(),
+            open: None,
             waiting: 0,
             edges_max,
             swept_to: i64::MIN,
@@ -111,7 +114,15 @@ impl Overlap {
     fn push(&mut self, at_ms: i64, is_start: bool, group: u8) {
         let offset = at_ms.rem_euclid(MINUTE_MS) as u32;
         let key = (offset << 9) | (u32::from(is_start) << 8) | u32::from(group);
-        let edges = self.pending.entry(at_ms.div_euclid(MINUTE_MS)).or_default();
+        let minute = at_ms.div_euclid(MINUTE_MS);
+        if self.open.as_ref().is_none_or(|open| open.0 != minute) {
+            self.close();
+            let edges = self.pending.remove(&minute).unwrap_or_default();
+            self.open = Some((minute, edges));
+        }
+        let Some((_, edges)) = &mut self.open else {
+            return;
+        };
         edges.loose.push(key);
         self.waiting += 1;
         if edges.loose.len() >= FOLD_AT {
@@ -121,8 +132,16 @@ impl Overlap {
         }
     }
 
+    /// Puts the minute at hand back to the others.
+    fn close(&mut self) {
+        if let Some((minute, edges)) = self.open.take() {
+            self.pending.insert(minute, edges);
+        }
+    }
+
     /// Sweeps the oldest minutes until half of what may wait is left, or one minute.
     fn sweep_some(&mut self, timeline: &mut Timeline) {
+        self.close();
         let mut left = self.waiting;
         let mut to = self.swept_to;
         let mut minutes = self.pending.iter().peekable();
@@ -138,6 +157,7 @@ impl Overlap {
 
     /// Sweeps all minutes before `to`.
     pub(crate) fn sweep_to(&mut self, to: i64, timeline: &mut Timeline) {
+        self.close();
         while let Some(first) = self.pending.first_entry() {
             if *first.key() >= to {
                 break;
