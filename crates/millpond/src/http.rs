@@ -257,6 +257,8 @@ pub fn sql_limits(config: &Config) -> Limits {
         bytes_max: config.sql.bytes_max,
         cell_chars_max: config.sql.cell_chars_max,
         timeout: config.sql.timeout.0,
+        cost_max: config.sql.cost_max,
+        estimates: false,
     }
 }
 

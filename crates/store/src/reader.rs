@@ -2,9 +2,11 @@
 //!
 //! Four walls, each enough against writing: the statement must be one that reads (see `statement`), it runs as a
 //! subquery of ours, in a read-only transaction that is always rolled back, under a role that was granted
-//! nothing but `SELECT`. Time, rows, bytes and the number of queries at once are limited from outside.
+//! nothing but `SELECT`. Time, rows, bytes and the number of queries at once are limited from outside, and what the planner
+//! expects to cost too much does not begin.
 
 mod cells;
+mod cost;
 mod error;
 mod role;
 mod run;
@@ -41,16 +43,23 @@ pub struct Limits {
     pub cell_chars_max: usize,
     /// Longest time, waiting for a free place included.
     pub timeout: Duration,
+    /// The most that the planner may expect a statement to cost, in its own units (a page read in order is 1); 0: what
+    /// it expects does not count. What it expects to cost more does not begin.
+    pub cost_max: u64,
+    /// Whether the answer says what the planner expected.
+    pub estimates: bool,
 }
 
 impl Default for Limits {
-    /// 10,000 rows, 16 MiB, 1 Mi characters a value, 30 s.
+    /// 10,000 rows, 16 MiB, 1 Mi characters a value, 30 s, a cost of 100 million, no estimates told.
     fn default() -> Self {
         Self {
             rows_max: 10_000,
             bytes_max: 16 << 20,
             cell_chars_max: 1 << 20,
             timeout: Duration::from_secs(30),
+            cost_max: 100_000_000,
+            estimates: false,
         }
     }
 }
@@ -77,6 +86,15 @@ pub enum Truncated {
     Cells,
 }
 
+/// What the planner expects of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// In its own units: a page read in order is 1. It counts that no more than [`Limits::rows_max`] are read.
+    pub cost: f64,
+    /// All rows that there are, those beyond the limit too.
+    pub rows: f64,
+}
+
 /// What a query found.
 #[derive(Debug, Serialize)]
 pub struct QueryAnswer {
@@ -89,6 +107,9 @@ pub struct QueryAnswer {
     /// How long it took, without the wait for a free place.
     #[serde(rename = "duration_ms", serialize_with = "as_millis")]
     pub duration: Duration,
+    /// What the planner expected, if [`Limits::estimates`] asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 fn as_millis<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -266,7 +287,10 @@ impl Reader {
                 // A stream that was not read to its end is not worth draining; hanging up stops it.
                 answer.truncated != Some(Truncated::Bytes)
             }
-            Err(error) => matches!(error, QueryError::Refused { .. }),
+            Err(error) => matches!(
+                error,
+                QueryError::Refused { .. } | QueryError::TooCostly { .. }
+            ),
         };
         if reusable {
             session.give_back().await;

@@ -56,6 +56,9 @@ pub struct SqlConfig {
     pub timeout: Period,
     /// Queries that run at the same time; others wait.
     pub concurrent_max: usize,
+    /// The most that PostgreSQL's planner may expect a query to cost, in its own units; what it expects to cost more is
+    /// refused before it begins. 0: what it expects does not count.
+    pub cost_max: u64,
 }
 
 impl Default for SqlConfig {
@@ -66,6 +69,7 @@ impl Default for SqlConfig {
             cell_chars_max: 1024 * 1024,
             timeout: Period::secs(30),
             concurrent_max: 4,
+            cost_max: 100_000_000,
         }
     }
 }

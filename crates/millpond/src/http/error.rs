@@ -331,6 +331,11 @@ impl From<QueryError> for ApiError {
                 told.0.hint = hint;
                 told
             }
+            QueryError::TooCostly { .. } => {
+                Self::unprocessable("sql_too_costly", error.to_string()).hint(
+                    "look at its plan with EXPLAIN; `sql.cost_max` in millpond.toml sets the bound",
+                )
+            }
             QueryError::TimedOut { .. } => Self::timed_out(error.to_string())
                 .hint("narrow the query, or raise `sql.timeout` in millpond.toml"),
             QueryError::Busy { .. } => Self::unavailable("sql_busy", error.to_string()),

@@ -65,8 +65,9 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "SqlAnswer",
-        "columns:[Column] rows:[[any]] truncated:text? duration_ms:number snapshot:int",
+        "columns:[Column] rows:[[any]] truncated:text? duration_ms:number estimate?:Estimate snapshot:int",
     ),
+    ("Estimate", "cost:number rows:number"),
     ("Column", "name:text type:text"),
     ("Snapshots", "snapshots:[Snapshot] next?:int"),
     (

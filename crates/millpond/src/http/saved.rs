@@ -173,6 +173,9 @@ pub struct QueryValues {
     /// The values of `$1`, `$2`, …
     #[serde(default)]
     params: Vec<Value>,
+    /// Whether the answer tells what the planner expected of it: `estimate`.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// `POST /v1/queries/{name}/run`: its answer, under the caller's own rights.
@@ -194,6 +197,7 @@ pub async fn run_query(
     let query = SqlQuery {
         sql: found.query.sql,
         params: values.params,
+        explain: values.explain,
     };
     sql::query(State(app), caller, Ok(Json(query))).await
 }

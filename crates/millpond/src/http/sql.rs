@@ -4,7 +4,7 @@ use axum::{Json, extract::State, extract::rejection::JsonRejection};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::reader::{QueryAnswer, Scope};
+use store::reader::{Limits, QueryAnswer, Scope};
 
 use super::{App, caller::Caller, error::ApiError};
 
@@ -19,6 +19,9 @@ pub struct SqlQuery {
     /// The values of `$1`, `$2`, …
     #[serde(default)]
     pub(super) params: Vec<Value>,
+    /// Whether the answer tells what the planner expected of it: `estimate`.
+    #[serde(default)]
+    pub(super) explain: bool,
 }
 
 /// What it found.
@@ -44,8 +47,12 @@ pub async fn query(
     let reader = app.reader()?;
     let snapshot = app.store().newest_snapshot().await?;
     let scope = caller.scope().map_or(Scope::All, Scope::Instances);
+    let limits = Limits {
+        estimates: query.explain,
+        ..app.sql_limits().clone()
+    };
     let answer = reader
-        .query_as(scope, &query.sql, &query.params, app.sql_limits())
+        .query_as(scope, &query.sql, &query.params, &limits)
         .await?;
     Ok(Json(SqlView { answer, snapshot }))
 }

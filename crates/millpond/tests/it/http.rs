@@ -311,6 +311,27 @@ async fn wrong_questions_are_told_what_is_allowed() {
 }
 
 #[tokio::test]
+async fn sql_that_is_expected_to_cost_too_much_does_not_begin() {
+    let world = World::new().await;
+    let cross = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+    let reply = world.sql(cross).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    let problem = reply.json();
+    assert_eq!(problem["code"], "sql_too_costly");
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("100000000 is let through"), "{message}");
+    let hint = problem["hint"].as_str().unwrap();
+    assert!(hint.contains("sql.cost_max"), "{hint}");
+    // What is cheap is told its estimate if it asks.
+    let asked = json!({ "sql": "SELECT n FROM generate_series(1, 20) n", "explain": true });
+    let reply = world.post("/v1/query/sql", &asked).await.json();
+    assert_eq!(reply["estimate"]["rows"], 20.0, "{reply}");
+    assert!(reply["estimate"]["cost"].as_f64().unwrap() > 0.0);
+    let reply = world.sql("SELECT 1").await.json();
+    assert!(reply.get("estimate").is_none(), "{reply}");
+}
+
+#[tokio::test]
 async fn a_body_beyond_the_bound_is_refused() {
     let world = World::new().await;
     let reply = world.sql(&"x".repeat(2 * 1024 * 1024)).await;

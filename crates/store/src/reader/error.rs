@@ -57,6 +57,19 @@ pub enum QueryError {
         /// What it suggests, or what the door allows.
         hint: Option<String>,
     },
+    /// The planner expects it to cost too much, and it was not begun.
+    #[error(
+        "the query is estimated to cost {cost:.0} for {rows:.0} rows, and no more than {cost_max} is let through: \
+         narrow it with conditions, or join on keys"
+    )]
+    TooCostly {
+        /// What the planner expects, in its own units.
+        cost: f64,
+        /// The rows that it expects.
+        rows: f64,
+        /// The most that is let through.
+        cost_max: u64,
+    },
     /// The query was stopped at its time limit.
     #[error("the query was stopped after its limit of {limit:?}")]
     TimedOut {

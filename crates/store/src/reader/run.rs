@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, Typ
 
 use super::cells::{self, Shape};
 use super::error::{ALLOWED, QueryError};
-use super::{Column, Limits, QueryAnswer, Truncated};
+use super::{Column, Limits, QueryAnswer, Truncated, cost, statement};
 
 /// No row is asked for with more than this many bytes per cell, however few there are.
 const CELL_BYTES_FLOOR: usize = 1024;
@@ -89,13 +89,16 @@ pub(super) async fn select(
             usize::MAX,
         )
     };
+    let estimate = cost::admit(connection, &statement, prefix, limits).await?;
     let shapes: Vec<Shape> = types.iter().map(Shape::of).collect();
     let rows = Rows {
         shapes: &shapes,
         chars_max,
         limits,
     };
-    rows.read(connection, &statement, columns, prefix).await
+    let mut answer = rows.read(connection, &statement, columns, prefix).await?;
+    answer.estimate = estimate;
+    Ok(answer)
 }
 
 /// Runs EXPLAIN or SHOW, whose values are text already.
@@ -115,6 +118,12 @@ pub(super) async fn show(
         .iter()
         .map(|column| describe(column.name(), column.type_info()))
         .collect();
+    // EXPLAIN ANALYZE runs what it explains.
+    let run = statement::analyzed(sql);
+    let estimate = match run.as_ref() {
+        Some(run) => cost::admit(connection, run, 0, limits).await?,
+        None => None,
+    };
     let shapes: Vec<Shape> = prepared
         .columns()
         .iter()
@@ -125,7 +134,9 @@ pub(super) async fn show(
         chars_max: limits.cell_chars_max,
         limits,
     };
-    rows.read(connection, sql, columns, 0).await
+    let mut answer = rows.read(connection, sql, columns, 0).await?;
+    answer.estimate = estimate;
+    Ok(answer)
 }
 
 /// How the rows of an answer are read, up to its limits.
@@ -148,6 +159,7 @@ impl Rows<'_> {
             rows: Vec::new(),
             truncated: None,
             duration: Duration::ZERO,
+            estimate: None,
         };
         let mut bytes = 0;
         let mut cut = false;
@@ -236,7 +248,7 @@ fn literal(value: &serde_json::Value) -> Result<String, QueryError> {
 const TOO_FEW_VALUES: &str = "08P01";
 
 /// PostgreSQL's refusal in the caller's terms: `prefix` characters of the statement are ours.
-fn refused(error: sqlx::Error, prefix: usize) -> QueryError {
+pub(super) fn refused(error: sqlx::Error, prefix: usize) -> QueryError {
     let Some(refusal) = error
         .as_database_error()
         .and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>())

@@ -101,6 +101,38 @@ pub(super) fn admit(sql: &str) -> Result<(Kind, &str), QueryError> {
     }
 }
 
+/// The statement that `EXPLAIN ANALYZE` would run, with spaces before it so that its places are those of `sql`; `None`:
+/// this runs nothing.
+pub(super) fn analyzed(sql: &str) -> Option<String> {
+    const OF_EXPLAIN: [&str; 3] = ["analyze", "analyse", "verbose"];
+    const READS: [&str; 4] = ["select", "with", "values", "table"];
+    let mut tokens = Tokens::new(sql);
+    if tokens.next() != Some(Token::Word("explain".to_owned())) {
+        return None;
+    }
+    let mut runs = false;
+    let mut start = tokens.at;
+    let mut depth = 0;
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Word(word) if OF_EXPLAIN.contains(&word.as_str()) => {
+                runs |= word != "verbose";
+                start = tokens.at;
+            }
+            // The parenthesis before it, if there is one, is the statement's own.
+            Token::Word(word) if READS.contains(&word.as_str()) => break,
+            Token::OpenParen => depth += 1,
+            Token::Other if sql[..tokens.at].ends_with(')') && depth == 1 => {
+                depth = 0;
+                start = tokens.at;
+            }
+            _ => {}
+        }
+    }
+    let before = sql[..start].chars().count();
+    runs.then(|| format!("{}{}", " ".repeat(before), &sql[start..]))
+}
+
 fn first_word(word: &str) -> Result<Kind, String> {
     match word {
         "select" | "with" | "values" | "table" => Ok(Kind::Select),

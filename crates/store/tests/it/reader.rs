@@ -291,6 +291,7 @@ async fn a_query_ends_at_its_time_limit_and_the_door_stays_open() {
     let (_database, reader) = door().await;
     let limits = Limits {
         timeout: Duration::from_millis(300),
+        cost_max: 0,
         ..Limits::default()
     };
     for sql in [
@@ -310,6 +311,55 @@ async fn a_query_ends_at_its_time_limit_and_the_door_stays_open() {
         );
     }
     assert_eq!(answer(&reader, "SELECT 1").await, json!([[1]]));
+}
+
+#[tokio::test]
+async fn what_the_planner_expects_to_cost_too_much_is_refused_before_it_begins() {
+    let (_database, reader) = door().await;
+    let cross = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+    for sql in [
+        cross.to_owned(),
+        format!("EXPLAIN ANALYZE {cross}"),
+        format!("EXPLAIN (VERBOSE, ANALYZE true, TIMING off) ({cross})"),
+        format!("explain /* ( */ analyse verbose {cross}"),
+    ] {
+        let started = Instant::now();
+        let error = ask(&reader, &sql).await.unwrap_err();
+        let QueryError::TooCostly { cost, cost_max, .. } = error else {
+            panic!("{sql}: {error:?}");
+        };
+        assert!(cost > cost_max as f64);
+        // Run to its end it would take hours.
+        assert!(started.elapsed() < DEADLINE, "{sql}");
+    }
+    // With values too, whose number decides.
+    let counted = "SELECT count(*) FROM generate_series(1, $1::int) a, generate_series(1, $1) b";
+    let with = async |n: i64| reader.query(counted, &[json!(n)], &Limits::default()).await;
+    assert_eq!(rows(&with(10).await.unwrap()), json!([[100]]));
+    let error = with(1_000_000).await.unwrap_err();
+    assert!(matches!(error, QueryError::TooCostly { .. }), "{error:?}");
+    // What would cost much but ends at the rows that are answered passes, and so does everything that only explains.
+    let wide = "SELECT a FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+    assert_eq!(ask(&reader, wide).await.unwrap().rows.len(), 10_000);
+    assert!(ask(&reader, &format!("EXPLAIN {cross}")).await.is_ok());
+    assert!(ask(&reader, "EXPLAIN ANALYZE SELECT 1").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_tells_what_was_expected_where_that_is_asked() {
+    let (_database, reader) = door().await;
+    let limits = Limits {
+        estimates: true,
+        cost_max: 0,
+        rows_max: 10,
+        ..Limits::default()
+    };
+    let sql = "SELECT * FROM generate_series(1, 5000)";
+    let told = reader.query(sql, &[], &limits).await.unwrap();
+    let estimate = told.estimate.unwrap();
+    assert_eq!(estimate.rows, 5000.0);
+    assert!(estimate.cost > 0.0);
+    assert_eq!(ask(&reader, sql).await.unwrap().estimate, None);
 }
 
 #[tokio::test]

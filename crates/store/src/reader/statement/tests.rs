@@ -98,3 +98,35 @@ fn functions_that_reach_beyond_the_query_are_refused_however_they_are_written() 
     }
     assert_eq!(check("SELECT 'set_config'"), "Select: SELECT 'set_config'");
 }
+
+#[test]
+fn what_explain_analyze_runs_is_found_at_its_own_place() {
+    for (sql, run) in [
+        ("EXPLAIN ANALYZE SELECT 1", "SELECT 1"),
+        ("explain analyse verbose (SELECT 1)", "(SELECT 1)"),
+        ("EXPLAIN (ANALYZE) SELECT (1)", "SELECT (1)"),
+        ("EXPLAIN (COSTS off, ANALYZE true) (TABLE é)", "(TABLE é)"),
+        (
+            "/* é ( */ EXPLAIN (analyze)/* ) */WITH a AS (SELECT 1) TABLE a",
+            "WITH a AS (SELECT 1) TABLE a",
+        ),
+    ] {
+        let found = super::analyzed(sql).unwrap_or_default();
+        assert!(found.ends_with(run), "{sql}: {found}");
+        assert_eq!(found.chars().count(), sql.chars().count(), "{sql}");
+        // What is left of it before the statement says nothing.
+        let before = &found[..found.len() - run.len()];
+        assert!(
+            before.trim().is_empty() || before.trim() == "/* ) */",
+            "{sql}: {found}"
+        );
+    }
+    for sql in [
+        "EXPLAIN SELECT 1",
+        "EXPLAIN (VERBOSE) SELECT 1",
+        "SHOW search_path",
+        "SELECT 'explain analyze'",
+    ] {
+        assert_eq!(super::analyzed(sql), None, "{sql}");
+    }
+}
