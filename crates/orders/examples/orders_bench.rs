@@ -110,6 +110,10 @@ fn kinds(seed: u64) {
             "40 orders, 5 lines, many SKUs",
             wave(seed, 40, 5, 10, 200, 14),
         ),
+        (
+            "100 orders, 5 lines, 150 SKUs",
+            wave(seed, 100, 5, 10, 150, 7),
+        ),
         ("one location a SKU", single),
         ("no costs, fewest shipments", shipments),
         ("by the dozen", dozens),

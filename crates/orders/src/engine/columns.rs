@@ -55,6 +55,8 @@ pub(crate) struct Columns {
     x: Vec<f64>,
     duals: Vec<f64>,
     pivots: u32,
+    /// Cells of the inverse passed so far: the deterministic clock.
+    pub work: u64,
 }
 
 impl Columns {
@@ -74,6 +76,7 @@ impl Columns {
             x: Vec::new(),
             duals: Vec::new(),
             pivots: 0,
+            work: 0,
         };
         program.start();
         program.price();
@@ -286,6 +289,7 @@ impl Columns {
     /// Makes `alpha` the unit column of `row`; the row's new line of the inverse.
     fn eliminate(&mut self, row: usize, alpha: &[f64]) -> Vec<f64> {
         let rows = self.right.len();
+        self.work += (rows * rows) as u64;
         let mut pivot_row = self.inverse[row * rows..(row + 1) * rows].to_vec();
         pivot_row.iter_mut().for_each(|b| *b /= alpha[row]);
         let there = pivot_row.iter().enumerate().filter(|(_, b)| **b != 0.0);

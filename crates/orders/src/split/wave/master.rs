@@ -27,6 +27,10 @@ pub(super) const CUT_ROUNDS_MAX: usize = 40;
 const GAIN_MIN: i128 = 2_000;
 /// Most cuts.
 const CUTS_MAX: usize = 600;
+/// Cells of the program passed while the bound is raised.
+const RAISE_WORK_MAX: u64 = 25_000_000_000;
+/// The same by the time a plan is found.
+const DIVE_WORK_MAX: u64 = 40_000_000_000;
 /// Pivots of one solve.
 const PIVOTS_MAX: u32 = 4_000;
 /// How much prices lean to the best known ones: those of the program alone swing.
@@ -106,7 +110,8 @@ impl Master {
         let cuttable = self.market.buyers.iter().all(|buyer| buyer.takes_curves());
         for _ in 0..cut_rounds {
             let before = self.bound;
-            if !cuttable || self.market.cuts.len() > CUTS_MAX || !self.cut() {
+            let is_enough = self.market.cuts.len() > CUTS_MAX || self.program.work > RAISE_WORK_MAX;
+            if !cuttable || is_enough || !self.cut() {
                 break;
             }
             self.converge(ROUNDS_MAX);
@@ -141,7 +146,13 @@ impl Master {
     fn converge(&mut self, rounds: usize) -> bool {
         let is_root = self.fixed.iter().all(Option::is_none);
         for _ in 0..rounds {
-            if !self.program.solve(PIVOTS_MAX) {
+            let is_solved = self.program.solve(PIVOTS_MAX);
+            let work_max = if is_root {
+                RAISE_WORK_MAX
+            } else {
+                DIVE_WORK_MAX
+            };
+            if !is_solved || self.program.work > work_max {
                 return is_root;
             }
             let value = self.program.value();
