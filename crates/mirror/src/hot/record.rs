@@ -74,7 +74,8 @@ impl Mirror {
         }
         let loader = || self.record_loader(resource, instance, &id, ask);
         let began = Timestamp::now();
-        let target = Target {
+        // Most readers need none: what is hot has no table, or is told at once.
+        let target = || Target {
             resource: resource.clone(),
             record: id.clone(),
             id: id.clone(),
@@ -87,7 +88,7 @@ impl Mirror {
                 match Box::pin(reading::patiently(patience, loading, copy)).await? {
                     Ok(answer) => answer?,
                     Err(copy) => {
-                        self.note_read(account, &target, &copy);
+                        self.note_read(account, &target(), &copy);
                         return Ok(Some(copy));
                     }
                 }
@@ -121,7 +122,7 @@ impl Mirror {
             tier = Some(ttl);
         }
         let answer = told(&answer, value);
-        Ok(self.by_policy(account, target, answer, ask, tier).await)
+        Ok(self.by_policy(account, target(), answer, ask, tier).await)
     }
 
     /// Reads a record as jobs do: a call first, if one is needed, and then the hot value is replaced. Whoever reads it
