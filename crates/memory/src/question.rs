@@ -44,13 +44,13 @@ impl Question {
         sort(&mut question.resources);
         question.instances.iter_mut().for_each(sort);
         let value = serde_json::to_value(&question).unwrap_or_default();
-        hex(&Sha256::digest(canonical(value).to_string()))
+        hex::encode(Sha256::digest(canonical(value).to_string()))
     }
 }
 
 /// The name of exactly this text: one byte more or less is another.
 pub fn text_hash(text: &str) -> String {
-    hex(&Sha256::digest(text))
+    hex::encode(Sha256::digest(text))
 }
 
 fn sort(texts: &mut Vec<String>) {
@@ -72,10 +72,6 @@ fn canonical(value: Value) -> Value {
         Value::Array(items) => items.into_iter().map(canonical).collect(),
         plain => plain,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

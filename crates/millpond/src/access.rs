@@ -73,9 +73,14 @@ impl ApiKeys {
     }
 }
 
-/// Somebody who asks, and what there is for them.
+/// Somebody who asks, and what there is for them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
+    known: Arc<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
     principal: Principal,
     tenant: Option<Arc<Tenant>>,
     /// The instances it sees, sorted; `None`: all.
@@ -85,43 +90,53 @@ pub struct Caller {
 impl Caller {
     /// Whoever runs this Millpond: sees all.
     pub fn operator() -> Self {
+        Self::new(Principal::operator(), None, None)
+    }
+
+    fn new(
+        principal: Principal,
+        tenant: Option<Arc<Tenant>>,
+        scope: Option<Arc<[String]>>,
+    ) -> Self {
+        let known = Known {
+            principal,
+            tenant,
+            scope,
+        };
         Self {
-            principal: Principal::operator(),
-            tenant: None,
-            scope: None,
+            known: Arc::new(known),
         }
     }
 
     /// Whom the credential stands for.
     pub fn principal(&self) -> &Principal {
-        &self.principal
+        &self.known.principal
     }
 
     /// Whether it may do what admins may.
     pub fn is_admin(&self) -> bool {
-        self.principal.role >= store::keys::Role::Admin
+        self.principal().role >= store::keys::Role::Admin
     }
 
     /// Its tenant, with limits and quota window; `None`: an operator.
     pub fn tenant(&self) -> Option<&Tenant> {
-        self.tenant.as_deref()
+        self.known.tenant.as_deref()
     }
 
     /// The instances it sees, sorted; `None`: all.
     pub fn scope(&self) -> Option<&[String]> {
-        self.scope.as_deref()
+        self.known.scope.as_deref()
     }
 
     /// Whether it sees an instance.
     pub fn sees(&self, instance: &str) -> bool {
-        self.scope
-            .as_deref()
+        self.scope()
             .is_none_or(|scope| scope.iter().any(|name| name == instance))
     }
 
     /// Whether it sees a tenant: its own, or an operator any.
     pub fn sees_tenant(&self, tenant: &str) -> bool {
-        self.principal
+        self.principal()
             .tenant
             .as_deref()
             .is_none_or(|own| own == tenant)
@@ -129,7 +144,7 @@ impl Caller {
 
     /// Whether it is confined to a project other than this one.
     pub fn sees_project(&self, tenant: &str, project: &str) -> bool {
-        let own = self.principal.project.as_deref();
+        let own = self.principal().project.as_deref();
         self.sees_tenant(tenant) && own.is_none_or(|own| own == project)
     }
 }
@@ -237,21 +252,13 @@ impl Access {
             return Ok(None);
         }
         let Some(tenant) = &principal.tenant else {
-            return Ok(Some(Caller {
-                principal,
-                tenant: None,
-                scope: None,
-            }));
+            return Ok(Some(Caller::new(principal, None, None)));
         };
         let Some(tenant) = self.tenant(tenant).await? else {
             return Ok(None);
         };
         let scope = self.scope(&tenant, principal.project.as_deref()).await?;
-        Ok(Some(Caller {
-            principal,
-            tenant: Some(tenant),
-            scope: Some(scope),
-        }))
+        Ok(Some(Caller::new(principal, Some(tenant), Some(scope))))
     }
 
     /// What a tenant, or one of its projects, sees.
@@ -277,7 +284,7 @@ impl Access {
     async fn principal(&self, hash: String) -> Result<Option<Principal>, AccessError> {
         let (store, hearing) = (self.inner.store.clone(), &self.inner.hearing);
         if !hearing.may_remember() {
-            return Ok(store.principal(&hash).await?);
+            return Ok(Box::pin(store.principal(&hash)).await?);
         }
         let key = hearing.own.principal(&hearing.cache, &hash);
         let load = move || async move {
@@ -293,7 +300,7 @@ impl Access {
     async fn tenant(&self, id: &str) -> Result<Option<Arc<Tenant>>, AccessError> {
         let (store, hearing) = (self.inner.store.clone(), &self.inner.hearing);
         if !hearing.may_remember() {
-            return Ok(store.find_tenant(id).await?.map(Arc::new));
+            return Ok(Box::pin(store.find_tenant(id)).await?.map(Arc::new));
         }
         let key = hearing.own.tenant(&hearing.cache, id);
         let id = id.to_owned();
@@ -311,7 +318,7 @@ impl Access {
     async fn project(&self, tenant: &str, id: &str) -> Result<Option<Project>, AccessError> {
         let (store, hearing) = (self.inner.store.clone(), &self.inner.hearing);
         if !hearing.may_remember() {
-            return Ok(store.find_project(tenant, id).await?);
+            return Ok(Box::pin(store.find_project(tenant, id)).await?);
         }
         let key = hearing.own.project(&hearing.cache, tenant, id);
         let (tenant, id) = (tenant.to_owned(), id.to_owned());
@@ -384,7 +391,7 @@ impl Access {
         if state.is_some() && state == *read(&self.inner.keyless) {
             return Ok(None);
         }
-        let found = self.inner.store.key_hasher().await?;
+        let found = Box::pin(self.inner.store.key_hasher()).await?;
         if found.is_none() {
             // The first key is news: it makes this another state before it is acknowledged.
             *self

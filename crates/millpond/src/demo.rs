@@ -3,6 +3,7 @@
 //! The simulated service keeps its limit of 60 calls a minute and key, but its minutes are [`COMPRESSION`] times
 //! shorter. Calls are counted by the service itself.
 
+mod desk;
 mod live;
 mod measure;
 mod naive;
@@ -12,6 +13,9 @@ mod stage;
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+pub use desk::{Desk, INSTANCE as DESK};
 pub use report::{Comparison, Report};
 pub use stage::{Stage, StageOptions};
 
@@ -33,13 +37,15 @@ pub fn minute() -> Duration {
 /// # Errors
 ///
 /// The mirror or the service fails.
-pub async fn compare(stage: &Stage) -> anyhow::Result<Report> {
+pub async fn compare(stage: &Stage, desk: Desk) -> anyhow::Result<Report> {
     let question = Question::choose(stage).await?;
     let asked = question::ask(stage, &question).await?;
     let limits = measure::limits(stage).await?;
     let redundancy = measure::redundancy(stage).await?;
     let latency = measure::latency(stage).await?;
-    Ok(Report::new(question, asked, limits, redundancy, latency))
+    Ok(Report::new(
+        question, asked, limits, redundancy, latency, desk,
+    ))
 }
 
 /// Changes ten orders upstream while a worker runs, and measures when and at what cost the mirror has them.
@@ -49,4 +55,17 @@ pub async fn compare(stage: &Stage) -> anyhow::Result<Report> {
 /// The mirror does not get them in time.
 pub async fn follow(stage: &Stage) -> anyhow::Result<live::Followed> {
     live::follow(stage).await
+}
+
+/// Lets the service desk's deals be warmed, and reads some out of the cache and through the API.
+///
+/// # Errors
+///
+/// The mirror or the service fails, or `stop` was given meanwhile.
+pub async fn look_at_desk(
+    stage: &Stage,
+    owner: &str,
+    stop: &CancellationToken,
+) -> anyhow::Result<Desk> {
+    desk::look(stage, owner, stop).await
 }

@@ -6,6 +6,7 @@
 
 mod families;
 mod generation;
+mod held;
 mod outbox;
 mod reads;
 mod record;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     families::{HotFamilies, HotSettings},
+    held::HotValue,
     record::{HotRecord, Origin},
     search::{HotPage, SearchAnswer},
 };

@@ -97,6 +97,8 @@ pub struct ResourceInfo {
     pub instances: Vec<String>,
     /// Whether a record can be fetched by its id.
     pub has_get: bool,
+    /// What its connector shows of a record in a view of one row each, with dots between the keys; ids are left out.
+    pub columns: Vec<String>,
 }
 
 impl Mirror {
@@ -196,6 +198,7 @@ impl Mirror {
                     feed: kind.feed.clone(),
                     instances: Vec::new(),
                     has_get: kind.resource.get.is_some(),
+                    columns: shown(&account.settings.connector, &kind.resource.name),
                 })
                 .instances
                 .push(account.settings.name.clone());
@@ -485,4 +488,17 @@ impl Mirror {
             known: known.join(", "),
         }
     }
+}
+
+/// The columns of the view that has one row per record of `resource`.
+fn shown(connector: &Connector, resource: &str) -> Vec<String> {
+    let flat = connector
+        .views
+        .iter()
+        .find(|view| view.of == resource && view.each.is_empty());
+    flat.into_iter()
+        .flat_map(|view| &view.columns)
+        .filter(|column| !column.name.ends_with("_id"))
+        .map(|column| column.path.to_string())
+        .collect()
 }

@@ -33,8 +33,8 @@ const RECALLED: (&str, [&str; 3]) = ("cin7.product", ["SKU", "Name", "Category"]
 
 /// See it work on real orders, with nothing set up
 ///
-/// Starts a PostgreSQL server of its own (or uses DATABASE_URL), two simulated companies with real orders, mirrors them,
-/// follows a change, asks the question that the API cannot answer, and measures what the mirror saves. Then it stays up,
+/// Starts a PostgreSQL server of its own (or uses DATABASE_URL), two simulated companies with real orders and a simulated
+/// service desk, mirrors them, warms the desk's deals, follows a change, asks the question that the API cannot answer, and measures what the mirror saves. Then it stays up,
 /// with business going on, until Ctrl-C.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
@@ -76,14 +76,15 @@ impl Demo {
         };
         told.line(&format!(
             "Two simulated Cin7 Core companies with real orders. Their limit is kept: {CALLS_PER_MINUTE} calls a minute \
-             and key.\nTheir minutes are {COMPRESSION} times shorter, so that this takes seconds instead of hours."
+             and key.\nTheir minutes are {COMPRESSION} times shorter, so that this takes seconds instead of hours. Beside them a \
+             service desk in\nConnectWise PSA, which answers as slowly as the real one."
         ));
         let options = StageOptions {
             sales: self.sales as usize,
             data_dir: self.data_dir.clone(),
         };
         let stage = Stage::set(&options, &context.environment).await?;
-        told.step("a database and two companies are up");
+        told.step("a database, two companies and a service desk are up");
         let played = play(&stage, &stop, &told).await;
         let exit = match played {
             Ok(Some(report)) => {
@@ -140,6 +141,7 @@ async fn play(
         .await?
         .resources
         .iter()
+        .filter(|row| row.instance != demo::DESK)
         .map(|row| row.records)
         .sum();
     let calls = stage.calls();
@@ -151,6 +153,12 @@ async fn play(
         grouped(calls as i64),
         took.as_secs_f64(),
         minutes / 60.0,
+    ));
+
+    let desk = demo::look_at_desk(stage, &super::serve::owner(), stop).await?;
+    told.step(&format!(
+        "{} deals of the service desk and all that belongs to them, {} values, are warm after {} calls",
+        desk.deals, desk.values, desk.sweep_calls,
     ));
 
     let working = stop.child_token();
@@ -167,7 +175,7 @@ async fn play(
         followed.list_calls,
         followed.detail_calls,
     ));
-    let report = demo::compare(stage).await?;
+    let report = demo::compare(stage, desk).await?;
     told.step("asked the mirror, and the API on a sample; the worker stood still meanwhile");
     Ok(Some(report))
 }
@@ -216,13 +224,17 @@ async fn stay(
          \x20 curl -G http://{address}/v1/search -d resource=cin7.sale --data-urlencode 'where=Order.Lines[].SKU={}' \\\n\
          \x20   --data-urlencode 'where=Location={}' --data-urlencode 'where=CustomerID={}' \\\n\
          \x20   --data-urlencode 'where=SaleOrderDate>={}'\n\
-         \x20 the simulated service itself: {}",
+         \x20 curl 'http://{address}/v1/records/connectwise.opportunity?instance={}&limit=1'\n\
+         \x20 the simulated services themselves: {}\n\
+         \x20                                    {}",
         stage.database.psql_command(),
         question.sku,
         question.location,
         question.customer_id,
         question.since,
+        demo::DESK,
         stage.sim.base_url(),
+        stage.desk.base_url(),
     );
     let grace = config.server.grace.0;
     let business = async {

@@ -2,19 +2,37 @@
 
 use serde_json::Value;
 
+/// Fewer places than these that the connector shows are not enough.
+const SHOWN_MIN: usize = 3;
 /// Columns of the table, besides id, instance and times.
 const COLUMNS_MAX: usize = 7;
 
-/// Where the plain values are that most of these records have: keys, with dots between, those that tell records
-/// apart first.
-pub(super) fn columns(records: &[Value]) -> Vec<String> {
-    let mut names = plain(records);
+/// What tells these records apart: `shown` by their connector, as far as they say anything there, or else the plain
+/// values that most of them have. Keys, with dots between.
+pub(super) fn columns(records: &[Value], shown: &[&str]) -> Vec<String> {
+    let mut names = plain(records, shown);
     names.truncate(COLUMNS_MAX);
     names
 }
 
 /// All such places that criteria can name.
-pub(super) fn plain(records: &[Value]) -> Vec<String> {
+pub(super) fn plain(records: &[Value], shown: &[&str]) -> Vec<String> {
+    let says = |path: &&&str| {
+        let said = |record: &Value| match at(&record["body"], path) {
+            Value::Null | Value::Array(_) | Value::Object(_) => false,
+            Value::String(text) => !text.is_empty(),
+            _ => true,
+        };
+        records.iter().filter(|record| said(record)).count() * 2 >= records.len()
+    };
+    let named: Vec<String> = shown
+        .iter()
+        .filter(says)
+        .map(|&path| path.to_owned())
+        .collect();
+    if named.len() >= SHOWN_MIN {
+        return named;
+    }
     let mut seen: Vec<(String, usize)> = Vec::new();
     let mut note = |path: String, value: &Value| {
         let is_plain = match value {

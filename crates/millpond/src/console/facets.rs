@@ -18,8 +18,13 @@ const VALUES: &str = "8";
 const KINDS_MAX: usize = 12;
 
 /// What the search can be narrowed down by; nothing where records say nothing of the kind.
-pub(super) async fn of(console: &Console, visit: &Visit, records: &[Value]) -> Value {
-    let paths = telling(records);
+pub(super) async fn of(
+    console: &Console,
+    visit: &Visit,
+    records: &[Value],
+    shown: &[&str],
+) -> Value {
+    let paths = telling(records, shown);
     if paths.is_empty() {
         return Value::Null;
     }
@@ -41,13 +46,20 @@ pub(super) async fn of(console: &Console, visit: &Visit, records: &[Value]) -> V
 }
 
 /// The places that sort a page's records into a few kinds, those that tell most first.
-fn telling(records: &[Value]) -> Vec<String> {
+fn telling(records: &[Value], shown: &[&str]) -> Vec<String> {
     let few = KINDS_MAX.min(records.len() / 2);
-    let mut paths: Vec<(usize, String)> = plain(records)
+    let mut told: Vec<Vec<String>> = Vec::new();
+    let mut paths: Vec<(usize, String)> = plain(records, shown)
         .into_iter()
         .filter_map(|path| {
             let values = records.iter().map(|record| at(&record["body"], &path));
-            let values: BTreeSet<String> = values.map(Value::to_string).collect();
+            let values: Vec<String> = values.map(Value::to_string).collect();
+            // Who is billed is mostly who buys: the same sorts nobody any further.
+            if told.contains(&values) {
+                return None;
+            }
+            told.push(values.clone());
+            let values: BTreeSet<String> = values.into_iter().collect();
             let is_time = values.iter().all(|value| value.contains(':'));
             (values.len() <= few && !is_time).then_some((usize::from(values.len() < 2), path))
         })

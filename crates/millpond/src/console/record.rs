@@ -67,6 +67,8 @@ async fn load(console: &Console, visit: &Visit, of: &RecordPath) -> Result<Value
     );
     // Of what nobody read there is nothing to say.
     let explained = visit.get(console, &explained).await.ok();
+    let hot = api.replacen("/v1/", "/v1/cache/", 1);
+    let hot = visit.get(console, &hot).await.ok();
     let body = &record["body"];
     let pointer = visit.one("part").unwrap_or_default();
     let from: usize = visit
@@ -126,9 +128,24 @@ async fn load(console: &Console, visit: &Visit, of: &RecordPath) -> Result<Value
         "page": page,
         "can_fetch": has_get,
         "explained": explained,
+        "hot": hot.as_ref().map(|hot| kept(&hot["values"])),
         "versions": steps(&record, &history),
-        "related": related(body, &known, &of.1),
+        "related": related(body, &known, &of.0, &of.1),
     }))
+}
+
+/// Hot values as rows of a table, each with a way to what is known of its key.
+fn kept(values: &Value) -> Vec<Value> {
+    let values = values.as_array().into_iter().flatten();
+    let row = |value: &Value| {
+        let key = value["key"].as_str().unwrap_or_default();
+        json!({
+            "value": value["value"], "state": value["state"], "age_secs": value["age_secs"],
+            "expires_in_secs": value["expires_in_secs"], "key": key,
+            "explain": format!("/console/cache?key={}", encoded(key)),
+        })
+    };
+    values.map(row).collect()
 }
 
 /// What each version changed of the one before, newest first.
@@ -159,7 +176,11 @@ fn steps(record: &Value, history: &Value) -> Vec<Value> {
 }
 
 /// Records that this one names: `CustomerID` may be the id of a `customer`.
-fn related(body: &Value, known: &Value, instance: &str) -> Vec<Value> {
+fn related(body: &Value, known: &Value, resource: &str, instance: &str) -> Vec<Value> {
+    // Another connector's resources are another company's words.
+    let connector = resource
+        .split_once('.')
+        .map_or("", |(connector, _)| connector);
     let Some(body) = body.as_object() else {
         return Vec::new();
     };
@@ -186,8 +207,8 @@ fn related(body: &Value, known: &Value, instance: &str) -> Vec<Value> {
         };
         let wanted = stem.to_ascii_lowercase();
         let named = resources.iter().find(|name| {
-            let table = name.split_once('.').map_or("", |(_, table)| table);
-            !wanted.is_empty() && table.replace('_', "") == wanted
+            let (of, table) = name.split_once('.').unwrap_or_default();
+            of == connector && !wanted.is_empty() && table.replace('_', "") == wanted
         });
         if let Some(resource) = named {
             found.push(json!({

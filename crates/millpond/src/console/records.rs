@@ -53,11 +53,19 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
     };
     let records = page.as_ref().and_then(|page| page["records"].as_array());
     let records = records.map(Vec::as_slice).unwrap_or_default();
-    let columns = columns(records);
+    let shown: Vec<&str> = known["resources"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|resource| resource["name"].as_str() == visit.one("resource"))
+        .flat_map(|resource| resource["columns"].as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
+    let columns = columns(records, &shown);
     let rows: Vec<Value> = records.iter().map(|record| row(record, &columns)).collect();
     let next = page.as_ref().and_then(|page| page["next"].as_str());
     let criteria: Vec<&str> = visit.all("where").collect();
-    let facets = facets::of(&console, &visit, records).await;
+    let facets = facets::of(&console, &visit, records, &shown).await;
     let content = json!({
         "title": "Records",
         "known": known,

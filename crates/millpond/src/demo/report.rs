@@ -1,9 +1,9 @@
-//! The table at the end: four complaints, without the mirror and with it.
+//! The table at the end: what integrators complain about, without the mirror and with it.
 
 use serde::Serialize;
 
 use super::{
-    CALLS_PER_MINUTE,
+    CALLS_PER_MINUTE, Desk,
     measure::{Latency, Limits, Redundancy},
     question::{Asked, Question},
 };
@@ -26,6 +26,8 @@ pub struct Report {
     pub redundancy: Redundancy,
     /// Reads in a row.
     pub latency: Latency,
+    /// Deals with all that belongs to them.
+    pub desk: Desk,
     /// One line for each complaint.
     pub lines: Vec<Comparison>,
 }
@@ -52,6 +54,7 @@ impl Report {
         limits: Limits,
         redundancy: Redundancy,
         latency: Latency,
+        desk: Desk,
     ) -> Self {
         let naive_minutes = asked.naive_calls() as f64 / f64::from(CALLS_PER_MINUTE);
         let answer_ms = asked.took.as_secs_f64() * 1000.0;
@@ -97,6 +100,13 @@ impl Report {
                     && asked.mirror_calls < asked.naive_calls()
                     && answer_ms < naive_minutes * 60_000.0,
             },
+            Comparison {
+                complaint: "scatter",
+                measured: "a deal with notes, contacts, activities, company".to_owned(),
+                before: format!("{:.0} calls, {:.0} ms", desk.api_calls, desk.api_ms),
+                after: format!("{:.0} calls, {:.1} ms", desk.hot_calls, desk.hot_ms),
+                improved: desk.hot_calls < desk.api_calls && desk.hot_ms < desk.api_ms,
+            },
         ];
         Self {
             question,
@@ -106,6 +116,7 @@ impl Report {
             limits,
             redundancy,
             latency,
+            desk,
             lines,
         }
     }
@@ -148,7 +159,7 @@ impl Report {
         )
     }
 
-    /// The four lines.
+    /// The lines.
     pub fn table(&self) -> String {
         let mut table = Table::new(["complaint", "measured", "without", "with Millpond", ""]);
         for line in &self.lines {

@@ -1,4 +1,4 @@
-//! The demo's stage: two simulated companies, a database, and the mirror of both.
+//! The demo's stage: two simulated companies, their service desk, a database, and the mirror of all.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,10 @@ use anyhow::Context as _;
 use mirror::{
     ConnectionSettings, InstanceSettings, Mirror, ResourceFilter, ScheduleOverride, SecretSource,
 };
-use simulators::cin7::{Account, Cin7, Latency, Limit, Options};
+use simulators::{
+    cin7::{Account, Cin7, Latency, Limit, Options},
+    connectwise::ConnectWise,
+};
 use store::{
     Store,
     instances::CallLimit,
@@ -21,7 +24,7 @@ use store::{
 };
 use upstream::Secret;
 
-use super::{CALLS_PER_MINUTE, minute};
+use super::{CALLS_PER_MINUTE, desk, minute};
 use crate::{
     config::{CacheConfig, CacheStore, SecretRef},
     connectors::load_connector,
@@ -47,7 +50,9 @@ pub struct StageOptions {
 pub struct Stage {
     /// The service with its limit.
     pub sim: Cin7,
-    /// The mirror of both companies.
+    /// The service desk.
+    pub desk: ConnectWise,
+    /// The mirror of the companies and the desk.
     pub mirror: Mirror,
     /// The families in its cache besides its own.
     pub own: OwnFamilies,
@@ -80,10 +85,12 @@ impl Stage {
         .await
         .context("the simulator does not start")?;
         let (database, scratch) = open_database(options, environment).await?;
-        let (mirror, own) = open_mirror(&sim, database.store.clone(), environment).await?;
+        let desk = desk::open().await?;
+        let (mirror, own) = open_mirror(&sim, &desk, database.store.clone(), environment).await?;
         let reader = Reader::open(database.store.pool(), 4).await?;
         Ok(Self {
             sim,
+            desk,
             mirror,
             own,
             database,
@@ -103,7 +110,7 @@ impl Stage {
         Ok(serde_json::from_str(row.get())?)
     }
 
-    /// Calls that the service has counted so far.
+    /// Calls that the companies' service has counted so far.
     pub fn calls(&self) -> usize {
         self.sim.wiretap().len()
     }
@@ -116,6 +123,7 @@ impl Stage {
     /// Ends everything in order.
     pub async fn strike(self) {
         self.database.close().await;
+        self.desk.stop().await;
         self.sim.stop().await;
     }
 }
@@ -196,6 +204,7 @@ async fn open_database(
 
 async fn open_mirror(
     sim: &Cin7,
+    desk: &ConnectWise,
     store: Store,
     environment: &Environment,
 ) -> anyhow::Result<(Mirror, OwnFamilies)> {
@@ -240,6 +249,7 @@ async fn open_mirror(
             freshness: Default::default(),
         });
     }
+    instances.push(desk::settings(desk, &mut secrets)?);
     let mut cache = CacheConfig::default();
     if environment.find("REDIS_URL").is_some() {
         cache.store = Some(CacheStore::At(SecretRef::Env("REDIS_URL".to_owned())));

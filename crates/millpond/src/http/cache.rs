@@ -1,16 +1,13 @@
 //! The cache: its families, one key, what is wrong with it, and which routes read through it.
 
-use std::sync::Arc;
-
 use ::cache::{Invalidated, PhysicalKey, RouteEvidence, Routes};
 use axum::{
     Json, Router,
-    extract::{MatchedPath, Path, Request, State},
-    middleware::{self, Next},
+    extract::{MatchedPath, Path, State},
     response::Response,
     routing::get,
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Serialize;
 
 use super::{App, declared::DECLARED, error::ApiError};
@@ -24,20 +21,14 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/cache/keys/{key}", get(explain).delete(forget))
 }
 
-/// `routes`, so that the doctor learns which families their requests read.
-pub fn noted(app: &App, routes: Router<App>) -> Router<App> {
-    let seen = Arc::clone(app.routes());
-    routes.route_layer(middleware::from_fn_with_state(seen, note))
-}
-
-async fn note(
-    State(seen): State<Arc<Routes>>,
-    route: MatchedPath,
-    request: Request,
-    next: Next,
+/// Waits for the answer to a request of `method` on `route`, so that the doctor learns which families it read.
+pub(super) async fn noted(
+    seen: &Routes,
+    method: &Method,
+    route: &MatchedPath,
+    answer: impl Future<Output = Response>,
 ) -> Response {
-    let method = request.method().clone();
-    let (response, families) = ::cache::watch(next.run(request)).await;
+    let (response, families) = ::cache::watch(answer).await;
     // A request that was refused had nothing to read.
     let status = response.status();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {

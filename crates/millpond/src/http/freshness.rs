@@ -5,7 +5,8 @@ use axum::{
     extract::{Path, State},
     routing::get,
 };
-use mirror::{Explained, Forecasted};
+use mirror::{Explained, Forecasted, hot::HotValue};
+use serde::Serialize;
 
 use super::{
     App,
@@ -18,6 +19,7 @@ use super::{
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/v1/freshness/{resource}/{instance}/{id}", get(explain))
+        .route("/v1/cache/records/{resource}/{instance}/{id}", get(hot))
         .route("/v1/instances/{instance}/forecast", get(forecast))
 }
 
@@ -36,6 +38,30 @@ pub async fn explain(
             format!("nobody has read {resource} `{id}` of {instance} in the last day: nothing is known of it");
         ApiError::not_found(message).hint("read it, and ask again")
     })
+}
+
+/// What is kept hot for a record.
+#[derive(Debug, Serialize)]
+pub struct HotView {
+    /// The record's own value, and its payloads'.
+    values: Vec<HotValue>,
+}
+
+/// `GET /v1/cache/records/{resource}/{instance}/{id}`: what is kept hot for a record, and for how much longer.
+pub async fn hot(
+    State(app): State<App>,
+    caller: Caller,
+    Path((resource, instance, id)): Path<(String, String, String)>,
+) -> Result<Json<HotView>, ApiError> {
+    let resource = name(&resource)?;
+    see_instance(&caller, &instance)?;
+    let mirror = app.mirror();
+    let values = Box::pin(mirror.hot_values(&resource, &instance, &id)).await?;
+    values
+        .map(|values| Json(HotView { values }))
+        .ok_or_else(|| {
+            ApiError::not_found(format!("{resource} of {instance} has no record `{id}`"))
+        })
 }
 
 /// `GET /v1/instances/{instance}/forecast`: what each policy would reach with this budget, half of it and twice as much.

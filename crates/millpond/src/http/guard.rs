@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use super::{
-    App,
+    App, cache,
     caller::{self, Caller},
     declared,
     error::ApiError,
@@ -28,7 +28,8 @@ const REQUEST_ID_MAX: usize = 100;
 pub async fn accompany(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let began = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let asked = tracing::enabled!(tracing::Level::DEBUG)
+        .then(|| (request.method().clone(), request.uri().path().to_owned()));
     let limit = app.request_timeout();
     let mut response = match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
@@ -39,12 +40,14 @@ pub async fn accompany(State(app): State<App>, request: Request, next: Next) -> 
     response.headers_mut().insert(REQUEST_ID, id.clone());
     let duration = began.elapsed();
     super::metrics::count_request(response.status(), duration);
-    tracing::debug!(
-        request.id = id.to_str().unwrap_or_default(),
-        status = response.status().as_u16(),
-        duration_ms = duration.as_millis() as u64,
-        "{method} {path}",
-    );
+    if let Some((method, path)) = asked {
+        tracing::debug!(
+            request.id = id.to_str().unwrap_or_default(),
+            status = response.status().as_u16(),
+            duration_ms = duration.as_millis() as u64,
+            "{method} {path}",
+        );
+    }
     response
 }
 
@@ -119,7 +122,8 @@ pub async fn admit(
         Err(error) => return ApiError::from(error).into_response(),
     }
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    let method = request.method().clone();
+    cache::noted(app.routes(), &method, &route, next.run(request)).await
 }
 
 /// Marks a request whose caller this process itself brought.

@@ -38,10 +38,15 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Explained",
         "resource:text instance:text id:text policy:text text:text reason:text last_decision:any? age_secs:number changes_per_day:number changes_seen:number reads_per_hour:number stale:number saves:number price:number due_in_secs:number? promised_in_secs:number ttl_secs:number?",
     ),
+    ("HotValues", "values:[HotValue]"),
+    (
+        "HotValue",
+        "value:text resource:text id:text key:text state:text age_secs?:number expires_in_secs?:number",
+    ),
     ("Resources", "resources:[Resource] views:[View]"),
     (
         "Resource",
-        "name:text title:text instances:[text] has_get:flag",
+        "name:text title:text instances:[text] has_get:flag columns:[text]",
     ),
     ("View", "name:text columns:[Column]"),
     (

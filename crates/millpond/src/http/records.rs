@@ -74,13 +74,13 @@ pub async fn show_record(
         return Err(ApiError::bad_request("bad_parameter", message));
     }
     let answer = if no_calls {
-        let record = mirror.peek(&resource, &instance, &id).await?;
+        let record = Box::pin(mirror.peek(&resource, &instance, &id)).await?;
         record.map(DetailView::alone)
     } else if include.is_empty() {
         let record = mirror.read_hot(&resource, &instance, &id, ask).await?;
         record.map(DetailView::alone)
     } else {
-        let detail = mirror.read_detail(&resource, &instance, &id, &include, ask);
+        let detail = Box::pin(mirror.read_detail(&resource, &instance, &id, &include, ask));
         detail.await?.map(DetailView::of)
     };
     let view = answer.ok_or_else(|| {
@@ -316,7 +316,7 @@ async fn find_page(
     see(app, caller, &mut search)?;
     let feed = app.feed(&search.resource)?;
     if let Some(which) = pinned {
-        return find_at(app, caller, search, &feed, which).await;
+        return Box::pin(find_at(app, caller, search, &feed, which)).await;
     }
     let began = Instant::now();
     // An operator is of no tenant.
@@ -332,7 +332,9 @@ async fn find_page(
     let hot = app.mirror().hot();
     let answer = match hot.search(tenant, &search, loader()).await {
         // What it failed of, such as a path that is none, is for this caller to know: only our own failure says it.
-        Err(LoadError::FailedElsewhere { .. }) => hot.search(tenant, &search, loader()).await,
+        Err(LoadError::FailedElsewhere { .. }) => {
+            Box::pin(hot.search(tenant, &search, loader())).await
+        }
         answer => answer,
     };
     let answer = answer?;

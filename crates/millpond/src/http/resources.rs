@@ -27,6 +27,8 @@ struct ResourceView {
     instances: Vec<String>,
     /// Whether a record can be fetched by its id.
     has_get: bool,
+    /// What tells its records apart, as its connector sees it: keys with dots between.
+    columns: Vec<String>,
 }
 
 /// `GET /v1/resources`: resources that the caller sees, with their views.
@@ -53,6 +55,7 @@ pub async fn list_resources(
             name: info.name,
             title: info.title,
             has_get: info.has_get,
+            columns: info.columns,
         })
         .filter(|resource| !resource.instances.is_empty())
         .collect();

@@ -6,6 +6,7 @@ use axum::{
     middleware,
     routing::{get, post, post_service},
 };
+use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use crate::{console, mcp};
@@ -30,6 +31,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/records/{resource}/{instance}/{id}"),
     ("GET", "/v1/records/{resource}/{instance}/{id}/history"),
     ("GET", "/v1/records/{resource}/{instance}/{id}/diff"),
+    ("GET", "/v1/cache/records/{resource}/{instance}/{id}"),
     ("POST", "/v1/records/{resource}/{instance}/{id}/refresh"),
     (
         "GET, POST, PUT",
@@ -107,7 +109,7 @@ pub fn router(app: App) -> Router {
         ));
     let pages = console::router(app.clone(), api.clone())
         .layer(middleware::from_fn_with_state(app, guard::accompany));
-    api.merge(agents).merge(pages)
+    agents.merge(pages).fallback_service(api)
 }
 
 /// The API on `app`.
@@ -150,9 +152,8 @@ pub fn api(app: App) -> Router {
         .merge(cache::routes())
         .merge(facets::routes())
         .merge(freshness::routes());
-    let guarded = cache::noted(&app, guarded)
-        .route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
-    Router::new()
+    let guarded = guarded.route_layer(middleware::from_fn_with_state(app.clone(), guard::admit));
+    let routes = Router::new()
         .route("/healthz", get(state::healthz))
         .route("/readyz", get(state::readyz))
         .route("/openapi.json", get(openapi::show_openapi))
@@ -162,12 +163,15 @@ pub fn api(app: App) -> Router {
             ApiError::not_found("there is no such route").hint("docs/http.md lists the routes")
         })
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(DefaultBodyLimit::max(app.body_bytes_max()))
-        .layer(middleware::map_response(guard::as_problem))
-        .layer(CompressionLayer::new())
+        .with_state(app.clone());
+    // Around the router, not around each of its routes: a layer of a route is cloned with it for each request.
+    let around = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(
             app.clone(),
             guard::accompany,
         ))
-        .with_state(app)
+        .layer(CompressionLayer::new())
+        .layer(middleware::map_response(guard::as_problem))
+        .layer(DefaultBodyLimit::max(app.body_bytes_max()));
+    Router::new().fallback_service(around.service(routes))
 }

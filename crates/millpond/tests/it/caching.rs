@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
     routing::get,
 };
-use millpond::http::{App, cache::noted};
+use millpond::http::{App, guard};
 use serde_json::{Value, json};
 
 use crate::world::{CONFIG, CacheOf, Kind, World};
@@ -219,7 +219,10 @@ async fn unwrapped(
 async fn c61_c62_a_route_whose_wrap_was_removed_is_named_with_the_family_it_should_use() {
     let world = with_sales(CacheOf::new(Kind::Memory), 5).await;
     let route = "/v1/records/{resource}/{instance}/{id}";
-    let routes = noted(&world.app, Router::new().route(route, get(unwrapped)))
+    let admitted = axum::middleware::from_fn_with_state(world.app.clone(), guard::admit);
+    let routes = Router::new()
+        .route(route, get(unwrapped))
+        .route_layer(admitted)
         .layer(axum::Extension(world.store.clone()))
         .with_state(world.app.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

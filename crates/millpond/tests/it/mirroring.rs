@@ -288,4 +288,10 @@ async fn the_demo_ends_with_0_when_every_line_got_better() {
     );
     assert_eq!(report["redundancy"]["naive_calls"], 600, "{report}");
     assert_eq!(report["redundancy"]["mirror_calls"], 0, "{report}");
+    assert!(report["desk"]["values"].as_u64() > Some(50), "{report}");
+    assert_eq!(report["desk"]["reads"], 5, "{report}");
+    assert!(
+        report["desk"]["api_calls"].as_f64() >= Some(5.0),
+        "{report}"
+    );
 }

@@ -65,12 +65,12 @@ impl Mirror {
         let id = kind.id(id);
         let hot = self.hot();
         let Some(key) = hot.key(resource, instance, &id) else {
-            return self.read(resource, instance, &id, ask).await;
+            return Box::pin(self.read(resource, instance, &id, ask)).await;
         };
+        // What is hot is answered from here: what is seldom awaited lies elsewhere, since a future is moved as it is large.
         if ask.fresh {
-            return self
-                .record_kept(resource, instance, &id, ask, Calling::READER)
-                .await;
+            let kept = self.record_kept(resource, instance, &id, ask, Calling::READER);
+            return Box::pin(kept).await;
         }
         let loader = || self.record_loader(resource, instance, &id, ask);
         let began = Timestamp::now();
@@ -98,7 +98,7 @@ impl Mirror {
             && !is_as_fresh(&answer, began, max_age)
         {
             // What was kept, or was being loaded for somebody who asked for less, is too old for this reader.
-            answer = hot.cache.refresh(&key, loader()).await?;
+            answer = Box::pin(hot.cache.refresh(&key, loader())).await?;
         }
         let Some(value) = answer.value() else {
             return Ok(None);

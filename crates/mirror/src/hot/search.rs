@@ -1,6 +1,6 @@
 //! Search answers through the cache: the same question about the same state of the records is computed once.
 
-use std::error::Error;
+use std::{collections::BTreeSet, error::Error};
 
 use cache::{Answer, LoadError, Loaded, Source, Tenant};
 use jiff::Timestamp;
@@ -74,7 +74,23 @@ impl Hot {
     }
 }
 
-/// A hash over everything that decides the answer, in one order whatever the order of the question.
+/// Everything that decides the answer, in one order whatever the order of the question.
+#[derive(Serialize)]
+struct Asked<'a> {
+    resource: &'a str,
+    generation: &'a str,
+    instances: BTreeSet<&'a str>,
+    visible: Option<BTreeSet<&'a str>>,
+    criteria: BTreeSet<String>,
+    contains: &'a Option<serde_json::Value>,
+    json_path: &'a Option<String>,
+    deleted: bool,
+    limit: i64,
+    after: &'a Option<String>,
+    snapshot: Option<i64>,
+}
+
+/// A hash over what is asked of which state of the records.
 fn fingerprint(search: &Search, generation: &str) -> String {
     let Search {
         resource,
@@ -89,26 +105,29 @@ fn fingerprint(search: &Search, generation: &str) -> String {
         timeout: _,
         at,
     } = search;
-    let sorted = |mut texts: Vec<String>| {
-        texts.sort();
-        texts.dedup();
-        texts
+    let criteria: BTreeSet<String> = criteria
+        .iter()
+        .map(|criterion| format!("{criterion:?}"))
+        .collect();
+    let asked = Asked {
+        resource: resource.as_str(),
+        generation,
+        instances: sorted(instances),
+        visible: visible.as_deref().map(sorted),
+        criteria,
+        contains,
+        json_path,
+        deleted: *deleted,
+        limit: *limit,
+        after,
+        snapshot: at.as_ref().map(|at| at.number),
     };
-    let question = serde_json::json!({
-        "resource": resource.as_str(),
-        "generation": generation,
-        "instances": sorted(instances.clone()),
-        "visible": visible.clone().map(sorted),
-        "criteria": sorted(criteria.iter().map(|criterion| format!("{criterion:?}")).collect()),
-        "contains": contains,
-        "json_path": json_path,
-        "deleted": deleted,
-        "limit": limit,
-        "after": after,
-        "snapshot": at.as_ref().map(|at| at.number),
-    });
-    let digest = Sha256::digest(question.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let text = serde_json::to_vec(&asked).unwrap_or_default();
+    hex::encode(Sha256::digest(text))
+}
+
+fn sorted(texts: &[String]) -> BTreeSet<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 #[cfg(test)]

@@ -92,6 +92,15 @@ async fn b2_b3_b11_b46_a_detail_view_leaves_exactly_its_seven_keys_and_the_next_
         format!("opp:site:{company}:{site}"),
     ]);
     assert_eq!(kept(&redis), seven);
+    let (resource, text) = (opportunity(), id.to_string());
+    let values = mirror.hot_values(&resource, "psa", &text).await.unwrap();
+    let values = values.expect("the mirror has the deal");
+    let named = values.iter().map(|value| {
+        let left = value.expires_in_secs.unwrap_or_default();
+        assert!(value.state == "held" && left > 0.0, "{value:?}");
+        value.key.strip_prefix("i=psa:").unwrap().to_owned()
+    });
+    assert_eq!(named.collect::<BTreeSet<_>>(), seven);
     let of_site = left(&redis, &format!("opp:site:{company}:{site}")).unwrap();
     let spent = Duration::from_millis(1_200_000) - of_site;
     assert!(spent < Duration::from_secs(10), "{of_site:?}");

@@ -127,7 +127,7 @@ pub(crate) async fn search_on(
             instance: last.instance.clone(),
             id: last.id.clone(),
         };
-        hex(&serde_json::to_vec(&after).unwrap_or_default())
+        hex::encode(serde_json::to_vec(&after).unwrap_or_default())
     });
     Ok(SearchPage { records, next })
 }
@@ -334,27 +334,16 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, search: &Search) {
     }
 }
 
+/// The longest `after` that is read.
+const AFTER_CHARS_MAX: usize = 8192;
+
 fn parse_after(text: &str) -> Result<After> {
-    unhex(text)
+    Some(text)
+        .filter(|text| text.len() <= AFTER_CHARS_MAX)
+        .and_then(|text| hex::decode(text).ok())
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .ok_or_else(|| crate::StoreError::Unknown {
             what: "page of this search",
             name: text.chars().take(50).collect(),
         })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    (digits.len().is_multiple_of(2) && digits.len() <= 8192)
-        .then(|| {
-            digits
-                .chunks(2)
-                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-                .collect()
-        })
-        .flatten()
 }

@@ -65,7 +65,7 @@ impl Signer {
             .chain_update(b"outer")
             .chain_update(inner)
             .finalize();
-        let mut token: String = outer.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut token = hex::encode(outer);
         token.push(' ');
         token.push_str(&claim);
         token

@@ -7,16 +7,13 @@ use super::{Over, Quotas};
 use crate::access::Caller;
 
 fn caller(calls_per_minute: Option<i32>) -> Caller {
-    Caller {
-        principal: Principal {
-            key: Some("k".to_owned()),
-            calls_per_minute,
-            role: Role::User,
-            ..Principal::operator()
-        },
-        tenant: None,
-        scope: None,
-    }
+    let principal = Principal {
+        key: Some("k".to_owned()),
+        calls_per_minute,
+        role: Role::User,
+        ..Principal::operator()
+    };
+    Caller::new(principal, None, None)
 }
 
 #[test]

@@ -57,6 +57,13 @@ const GENERAL: &[Declared] = &[
     .answer("Explained"),
     reads(
         "GET",
+        "/v1/cache/records/{resource}/{instance}/{id}",
+        User,
+        "What is kept hot for a record, and for how much longer",
+    )
+    .answer("HotValues"),
+    reads(
+        "GET",
         "/v1/resources",
         User,
         "What is mirrored, and the views that SQL can ask",
