@@ -51,8 +51,8 @@ impl Sweep {
 
 fn show(reports: &[SweepReport]) -> String {
     let mut table = Table::new([
-        "instance", "run", "state", "records", "values", "fresh", "cool", "ran out", "done",
-        "failed", "left", "calls", "batches", "took",
+        "instance", "run", "state", "records", "values", "fresh", "cool", "restored", "ran out",
+        "done", "failed", "left", "calls", "batches", "took",
     ]);
     for report in reports {
         let count = |number: u64| grouped(i64::try_from(number).unwrap_or(i64::MAX));
@@ -65,6 +65,7 @@ fn show(reports: &[SweepReport]) -> String {
             count(report.values.checked),
             count(report.values.fresh),
             count(report.values.cool),
+            count(report.restored),
             count(report.values.expired),
             count(report.done),
             count(report.failed),

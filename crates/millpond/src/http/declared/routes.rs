@@ -1,13 +1,14 @@
 //! Every declared route.
 
+mod cache;
 mod webhooks;
 
 use super::{
     AFTER, BEFORE, CONTAINS, DELETED, Declared, FOR, FRESH, FROM, FROM_VERSION, INSTANCE,
-    INSTANCES, JSON_PATH, KEYS_OWN, LIMIT, LIMIT_VALUES, LOOKED_INTO, MAX_AGE, NAME, NO_CALLS,
-    NUMBER_AFTER, Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE, PATHS,
-    PAYLOAD, PRINCIPAL, PROJECT, QUERY, RECALLS, RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY,
-    SEARCHES, SNAPSHOT, STATE, TENANT, TO, TO_VERSION, WAIT, WHERE, reads, writes,
+    INSTANCES, JSON_PATH, LIMIT, LIMIT_VALUES, LOOKED_INTO, MAX_AGE, NAME, NO_CALLS, NUMBER_AFTER,
+    Needs::*, OF_INSTANCE, OF_RESOURCE, OF_TENANT, ORDER, ORDER_STATE, PATHS, PAYLOAD, PRINCIPAL,
+    PROJECT, QUERY, RECALLS, RECORD, RECORDS, RESOURCE, ROWS_AFTER, SAID_BY, SEARCHES, SNAPSHOT,
+    STATE, TENANT, TO, TO_VERSION, WAIT, WHERE, reads, writes,
 };
 use crate::{
     http::{keys, memory, operator, orders, projects, rates, records, saved, sql, tenants},
@@ -16,14 +17,17 @@ use crate::{
 
 /// Every declared route.
 pub const DECLARED: &[Declared] = &{
-    let mut all = [GENERAL[0]; GENERAL.len() + webhooks::DECLARED.len()];
-    let mut at = 0;
-    while at < all.len() {
-        all[at] = match at < GENERAL.len() {
-            true => GENERAL[at],
-            false => webhooks::DECLARED[at - GENERAL.len()],
-        };
-        at += 1;
+    let mut all = [GENERAL[0]; GENERAL.len() + cache::DECLARED.len() + webhooks::DECLARED.len()];
+    let parts = [GENERAL, cache::DECLARED, webhooks::DECLARED];
+    let (mut part, mut before) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            all[before + at] = parts[part][at];
+            at += 1;
+        }
+        before += at;
+        part += 1;
     }
     all
 };
@@ -55,13 +59,6 @@ const GENERAL: &[Declared] = &[
         "Why a record or payload was or was not fetched",
     )
     .answer("Explained"),
-    reads(
-        "GET",
-        "/v1/cache/records/{resource}/{instance}/{id}",
-        User,
-        "What is kept hot for a record, and for how much longer",
-    )
-    .answer("HotValues"),
     reads(
         "GET",
         "/v1/resources",
@@ -242,35 +239,6 @@ const GENERAL: &[Declared] = &[
     )
     .query(&[LIMIT])
     .answer("Quarantine"),
-    reads(
-        "GET",
-        "/v1/cache/families",
-        Operator,
-        "The cache's families and how they fare",
-    )
-    .answer("CacheFamilies"),
-    reads(
-        "GET",
-        "/v1/cache/doctor",
-        Operator,
-        "What is wrong with the caching",
-    )
-    .answer("CacheFindings"),
-    reads(
-        "GET",
-        "/v1/cache/keys/{key}",
-        Operator,
-        "Where a hot value is, how old, and until when",
-    )
-    .answer("CacheKeys"),
-    writes(
-        "DELETE",
-        "/v1/cache/keys/{key}",
-        Operator,
-        &[KEYS_OWN],
-        "Forget a hot value",
-    )
-    .answer("CacheForgotten"),
     writes(
         "POST",
         "/v1/hooks/{instance}",
