@@ -155,12 +155,6 @@ async fn play(
         minutes / 60.0,
     ));
 
-    let desk = demo::look_at_desk(stage, &super::serve::owner(), stop).await?;
-    told.step(&format!(
-        "{} deals of the service desk and all that belongs to them, {} values, are warm after {} calls",
-        desk.deals, desk.values, desk.sweep_calls,
-    ));
-
     let working = stop.child_token();
     let worker = work(&stage.mirror, &working);
     let followed = demo::follow(stage).await;
@@ -174,6 +168,11 @@ async fn play(
         followed.secs,
         followed.list_calls,
         followed.detail_calls,
+    ));
+    let desk = demo::look_at_desk(stage, &super::serve::owner(), stop).await?;
+    told.step(&format!(
+        "{} deals of the service desk and all that belongs to them, {} values, are warm after {} calls",
+        desk.deals, desk.values, desk.sweep_calls,
     ));
     let report = demo::compare(stage, desk).await?;
     told.step("asked the mirror, and the API on a sample; the worker stood still meanwhile");
