@@ -40,13 +40,13 @@ check: ## format, lints, docs and the house rules
 .PHONY: bench-mirror
 bench-mirror: ## mirror 200,000 records, beside COPY and a plain fetch
 	@scripts/setup demo
-	cargo build --release --locked -p bench
+	cargo build --release --locked -p millpond -p bench
 	$(TARGET_DIR)/release/bench mirror $(BENCH_ARGS)
 
 .PHONY: bench-query
 bench-query: ## ask 250,000 sales and a million documents
 	@scripts/setup demo
-	cargo build --release --locked -p bench
+	cargo build --release --locked -p millpond -p bench
 	$(TARGET_DIR)/release/bench query $(BENCH_ARGS)
 
 .PHONY: bench-orders
@@ -56,19 +56,19 @@ bench-orders: ## split, join and plan 10,000 orders over 50,000 stock rows
 .PHONY: bench-changes
 bench-changes: ## change 10 of 51,000 sales and count the calls that bring them in
 	@scripts/setup demo
-	cargo build --release --locked -p bench
+	cargo build --release --locked -p millpond -p bench
 	$(TARGET_DIR)/release/bench changes $(BENCH_ARGS)
 
 .PHONY: bench-sweep
 bench-sweep: ## sweep 500 values that ran out, against a median answer of 230 ms
 	@scripts/setup demo
-	cargo build --release --locked -p bench
+	cargo build --release --locked -p millpond -p bench
 	$(TARGET_DIR)/release/bench sweep $(BENCH_ARGS)
 
 .PHONY: bench-recall
 bench-recall: ## recall products by codes, names and in other words, by words, by vectors and by both
 	@scripts/setup demo
-	cargo build --release --locked -p bench
+	cargo build --release --locked -p millpond -p bench
 	$(TARGET_DIR)/release/bench recall $(BENCH_ARGS)
 
 .PHONY: bench-http

@@ -60,7 +60,9 @@ fn telling(records: &[Value], shown: &[&str]) -> Vec<String> {
             }
             told.push(values.clone());
             let values: BTreeSet<String> = values.into_iter().collect();
-            let is_time = values.iter().all(|value| value.contains(':'));
+            let is_time = values
+                .iter()
+                .all(|value| value == "null" || value.contains(':'));
             (values.len() <= few && !is_time).then_some((usize::from(values.len() < 2), path))
         })
         .collect();

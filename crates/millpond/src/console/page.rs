@@ -3,7 +3,7 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use minijinja::{AutoEscape, Environment, Value as Shown};
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::{filters, session::Session};
 use crate::{access::Caller, door::Refusal};
@@ -62,7 +62,7 @@ pub(super) fn merged(mut first: Value, second: Value) -> Value {
     first
 }
 
-/// Digits, sign and point of a number that is shown as a float.
+/// Digits, sign and point of a number that is a float whatever its digits.
 const FLOAT_CHARS: usize = 20;
 
 /// A value for templates. Numbers keep their digits: those of JSON may have more than a float.
@@ -76,10 +76,14 @@ fn shown(value: &Value) -> Shown {
                 return Shown::from(whole);
             }
             let digits = number.to_string();
-            // So many digits every float holds.
-            match number.as_f64() {
-                Some(float) if digits.len() <= FLOAT_CHARS => Shown::from(float),
-                _ => Shown::from(digits),
+            // So many digits every float holds; more where they are a float's own, as those of tiny shares are.
+            let is_held = |float: f64| {
+                digits.len() <= FLOAT_CHARS
+                    || Number::from_f64(float).is_some_and(|own| own.to_string() == digits)
+            };
+            match number.as_f64().filter(|float| is_held(*float)) {
+                Some(float) => Shown::from(float),
+                None => Shown::from(digits),
             }
         }
         Value::Array(items) => items.iter().map(shown).collect(),
@@ -217,6 +221,8 @@ mod tests {
             ("1.0", "100.0"),
             ("0.5", "50.0"),
             ("0.6666666666666666", "66.7"),
+            ("0.00009618974822847271", "0.0"),
+            ("9.618974822847271e-14", "0.0"),
         ] {
             let number: Value = serde_json::from_str(ratio).unwrap_or_default();
             let text = Environment::new().render_str(

@@ -129,7 +129,11 @@ fn row(record: &Value, columns: &[String]) -> Value {
 fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        // A day that is written as its midnight is a day.
+        Value::String(text) => match text.split_once("T00:00:00") {
+            Some((day, "" | "Z")) => day.to_owned(),
+            _ => text.clone(),
+        },
         other => other.to_string(),
     };
     match text.char_indices().nth(CELL_CHARS) {
